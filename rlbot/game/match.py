@@ -1,0 +1,161 @@
+"""Match: arenas, opponent, observations, rewards and endings as one vectorised step.
+
+Data flows one way: controls in, state out, observation, reward, endings. Who resets what and when is the caller's.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from rlbot.game.actions import NUM_CONTROLS
+from rlbot.game.endings import Ending, default_endings
+from rlbot.game.observations import DefaultObservation, Observation, shuffled_others
+from rlbot.game.rewards import Reward, default_rewards
+from rlbot.game.starts import Start, default_starts, draw
+from rlbot.game.statistics import GameStatistics
+from rlbot.sim.arenas import ArenaBatch
+from rlbot.sim.state import BoolArray, FloatArray, GameState
+
+MODES = {"1v1": (1, 1), "1v2": (1, 2), "2v2": (2, 2), "3v3": (3, 3)}  # blue and orange cars
+
+
+class Opponent(Protocol):
+    """Drives the cars that are not the learner's."""
+
+    def __call__(self, observations: FloatArray, noise: FloatArray) -> FloatArray:
+        """Controls (A, K, 8) for observations (A, K, D); noise (A, K) in [0, 1) is the only randomness to use."""
+        ...
+
+
+class Step(NamedTuple):
+    """What one step of the learner's L cars in A arenas gave; an ended arena has to be reset before it goes on."""
+
+    observations: FloatArray  # (A, L, D)
+    rewards: FloatArray  # (A, L)
+    terminated: BoolArray  # (A,)
+    truncated: BoolArray  # (A,)
+    faulty: BoolArray  # (A,) the physics broke down: nothing to learn from this step
+
+
+class Match:
+    """A arenas of one mode. Without an opponent all cars are the learner's, with one only the first blue car is.
+
+    Args:
+        num_arenas: how many matches are simulated.
+        mode: 1v1, 1v2, 2v2 or 3v3 (blue against orange).
+        opponent: drives all other cars; None for self-play.
+        observation: what cars see.
+        rewards: terms to sum.
+        endings: reasons to end an episode.
+        starts: opening positions to draw from.
+        tick_skip: physics ticks (1/120 s) a step.
+
+    Raises:
+        ValueError: an unknown mode, two reward terms of one name, no starts.
+    """
+
+    def __init__(
+        self,
+        num_arenas: int,
+        mode: str = "1v1",
+        *,
+        opponent: Opponent | None = None,
+        observation: Observation | None = None,
+        rewards: Sequence[Reward] | None = None,
+        endings: Sequence[Ending] | None = None,
+        starts: Sequence[Start] | None = None,
+        tick_skip: int = 8,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode={mode!r} is none of {', '.join(MODES)}")
+        if num_arenas < 1 or tick_skip < 1:
+            raise ValueError(f"num_envs={num_arenas} and tick_skip={tick_skip} must be at least 1")
+        self.num_arenas, self.mode, self.tick_skip = num_arenas, mode, tick_skip
+        self.team = np.repeat([0, 1], MODES[mode])
+        self.num_cars = len(self.team)
+        self.opponent = opponent
+        self.num_learners = self.num_cars if opponent is None else 1
+        self.observation = DefaultObservation() if observation is None else observation
+        self.rewards = default_rewards() if rewards is None else list(rewards)
+        self.endings = default_endings() if endings is None else list(endings)
+        self.starts = default_starts() if starts is None else list(starts)
+        names = [reward.name for reward in self.rewards]
+        if len(set(names)) < len(names):
+            raise ValueError(f"rewards holds two terms of one name: {', '.join(names)}")
+        if not self.starts or sum(start.weight for start in self.starts) <= 0:
+            raise ValueError("starts holds no start with a weight above 0")
+        self._arenas: ArenaBatch | None = None
+        self._observations = np.zeros((num_arenas, self.num_cars, self.observation.size), np.float32)
+        self._order = np.zeros((num_arenas, self.num_cars, self.num_cars - 1), np.int64)
+
+    @property
+    def arenas(self) -> ArenaBatch:
+        """The arenas; they exist from the first reset on."""
+        if self._arenas is None:
+            raise RuntimeError("step was called before reset")
+        return self._arenas
+
+    def begin(self, rngs: Sequence[np.random.Generator]) -> FloatArray:
+        """Build every arena anew with its own random stream (one an arena) and reset it: observations (A, L, D).
+
+        The same streams give the same match, bit by bit.
+        """
+        blue, orange = MODES[self.mode]
+        self._arenas = ArenaBatch(rngs, blue, orange, self.tick_skip)
+        learner = slice(0, self.num_learners)
+        self._learner = learner
+        self._statistics = GameStatistics(self._arenas.step_seconds, self.rewards, self.endings)
+        return self.reset(np.ones(self.num_arenas, bool))
+
+    def reset(self, which: BoolArray) -> FloatArray:
+        """Begin a new episode in the arenas ``which`` (A,) selects; observations (A, L, D) of all."""
+        arenas = self.arenas
+        indices = np.flatnonzero(which).tolist()
+        starts = [(i, draw(self.starts, arenas.rngs[i], self.team)) for i in indices]
+        if self.num_cars > 2:
+            for i in indices:
+                self._order[i] = shuffled_others(self.team, arenas.rngs[i])
+        elif self.num_cars == 2:
+            self._order[:] = [[[1], [0]]]
+        self._observations = self.observation(arenas.reset(starts), self._order)
+        return self._observations[:, self._learner]
+
+    def step(self, actions: FloatArray, active: BoolArray | None = None) -> Step:
+        """Apply the learner's controls (A, L, 8) and the opponent's; arenas that are not ``active`` (A,) stand still.
+
+        Raises:
+            ValueError: NaN, infinity or another shape.
+        """
+        arenas = self.arenas
+        controls = self._all_controls(actions)
+        state = arenas.step(controls, active)
+        live = ~state.faulty if active is None else active & ~state.faulty
+        terms = np.stack([reward.weight * reward(state) for reward in self.rewards]).astype(np.float32)
+        held = np.stack([ending(state) for ending in self.endings]) & live
+        truncates = np.array([ending.truncates for ending in self.endings])
+        terminated = held[~truncates].any(axis=0)
+        truncated = (held[truncates].any(axis=0) & ~terminated) | state.faulty
+        self._statistics.add(state, self._learner, terms, live)
+        ended = (terminated | truncated) & live
+        if ended.any():
+            self._statistics.add_episodes(state.seconds[ended], held[:, ended])
+        rewards = np.where(live[:, None], terms.sum(axis=0), np.float32(0))
+        self._observations = self.observation(state, self._order)
+        learner = self._learner
+        return Step(self._observations[:, learner], rewards[:, learner], terminated, truncated, state.faulty)
+
+    def take_statistics(self) -> dict[str, tuple[float, float]]:
+        """What the learner's cars did since the last call: total and amount by TensorBoard tag."""
+        return dict(self._statistics.take())
+
+    def _all_controls(self, actions: FloatArray) -> FloatArray:
+        if self.opponent is None:
+            return actions
+        others = self._observations[:, self.num_learners :]
+        noise = np.array([rng.random(others.shape[1], np.float32) for rng in self.arenas.rngs])
+        answer = self.opponent(others, noise)
+        expected = (*others.shape[:2], NUM_CONTROLS)
+        if answer.shape != expected:
+            raise ValueError(f"the opponent returned controls of shape {answer.shape}, expected {expected}")
+        return np.concatenate((actions, answer), axis=1)

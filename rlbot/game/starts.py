@@ -1,0 +1,145 @@
+"""How an episode begins: each start draws one arena's opening position from that arena's random stream."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from rlbot.sim.state import (
+    BACK_WALL_Y,
+    BALL_RADIUS,
+    CAR_MAX_SPEED,
+    CAR_MAX_SPIN,
+    CEILING_Z,
+    HALF_TURN,
+    SIDE_WALL_X,
+    ArenaStart,
+    IntArray,
+)
+
+CAR_REST_Z = 17.0
+KICKOFF_BOOST = 100 / 3
+# x, y and yaw of the five blue kickoff places; orange's are the same turned 180 degrees.
+KICKOFFS = np.array(
+    [
+        (-2048, -2560, 0.25 * np.pi),
+        (2048, -2560, 0.75 * np.pi),
+        (-256, -3840, 0.5 * np.pi),
+        (256, -3840, 0.5 * np.pi),
+        (0, -4608, 0.5 * np.pi),
+    ]
+)
+
+
+class Start(ABC):
+    """One kind of opening position.
+
+    Args:
+        weight: how often it is drawn, relative to the other starts.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        if weight < 0:
+            raise ValueError(f"{type(self).__name__}.weight={weight} must not be below 0")
+        self.weight = weight
+
+    @abstractmethod
+    def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
+        """Draw an opening position for the cars of ``team`` (C,): 0 blue, 1 orange."""
+
+
+class Kickoff(Start):
+    """The game's kickoff: ball at rest in the middle, both teams on mirrored places, a third of the boost."""
+
+    def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
+        """See ``Start``."""
+        places = rng.permutation(len(KICKOFFS))
+        position, angles = np.zeros((len(team), 3)), np.zeros((len(team), 3))
+        for side in (0, 1):
+            for c, place in zip(np.flatnonzero(team == side), places, strict=False):
+                x, y, yaw = KICKOFFS[place]
+                position[c] = np.array([x, y, CAR_REST_Z]) * (HALF_TURN if side else 1)
+                angles[c, 0] = yaw - np.pi * side
+        return ArenaStart(
+            ball_position=np.array([0, 0, BALL_RADIUS + 1.9]),  # where it rests before RocketSim wakes it
+            ball_velocity=np.zeros(3),
+            ball_angular_velocity=np.zeros(3),
+            car_position=position,
+            car_yaw_pitch_roll=angles,
+            car_velocity=np.zeros((len(team), 3)),
+            car_angular_velocity=np.zeros((len(team), 3)),
+            car_boost=np.full(len(team), KICKOFF_BOOST),
+        )
+
+
+class RandomStart(Start):
+    """Ball and cars anywhere, in any motion; a share of the cars is put on the ground.
+
+    Args:
+        weight: how often it is drawn, relative to the other starts.
+        ball_speed: the ball's top speed, uu/s.
+        on_ground: share of the cars that stand or drive on the ground.
+    """
+
+    def __init__(self, weight: float = 1.0, ball_speed: float = 2000.0, on_ground: float = 0.75) -> None:
+        super().__init__(weight)
+        self.ball_speed = ball_speed
+        self.on_ground = on_ground
+
+    def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
+        """See ``Start``."""
+        num_cars = len(team)
+        wide, deep = SIDE_WALL_X - 600, BACK_WALL_Y - 700  # clear of the walls and their curves
+        ball = rng.uniform([-wide, -deep, BALL_RADIUS + 2], [wide, deep, CEILING_Z - 500])
+        ball[2] = ball[2] if rng.random() < 0.5 else BALL_RADIUS + 2
+        position = self._apart(rng, num_cars, ball, np.array([wide, deep]))
+        grounded = rng.random(num_cars) < self.on_ground
+        position[:, 2] = np.where(grounded, CAR_REST_Z, rng.uniform(150, CEILING_Z - 300, num_cars))
+        angles = rng.uniform([-np.pi, -np.pi / 2, -np.pi], [np.pi, np.pi / 2, np.pi], (num_cars, 3))
+        angles[grounded, 1:] = 0
+        velocity = _directions(rng, num_cars) * rng.uniform(0, CAR_MAX_SPEED / 2, (num_cars, 1))
+        ahead = np.stack([np.cos(angles[:, 0]), np.sin(angles[:, 0]), np.zeros(num_cars)], axis=-1)
+        along = ahead * rng.uniform(0, CAR_MAX_SPEED / 2, (num_cars, 1))
+        spin = _directions(rng, num_cars) * rng.uniform(0, CAR_MAX_SPIN / 2, (num_cars, 1))
+        return ArenaStart(
+            ball_position=ball,
+            ball_velocity=_directions(rng, 1)[0] * rng.uniform(0, self.ball_speed),
+            ball_angular_velocity=np.zeros(3),
+            car_position=position,
+            car_yaw_pitch_roll=angles,
+            car_velocity=np.where(grounded[:, None], along, velocity),
+            car_angular_velocity=np.where(grounded[:, None], 0, spin),
+            car_boost=rng.uniform(0, 100, num_cars),
+        )
+
+    @staticmethod
+    def _apart(rng: np.random.Generator, num_cars: int, ball: np.ndarray, half: np.ndarray) -> np.ndarray:
+        """Places on the plane at least 400 uu from the ball and each other: bodies put into one place break physics."""
+        taken, position = [ball[:2]], np.zeros((num_cars, 3))
+        for c in range(num_cars):
+            while True:
+                place = rng.uniform(-half, half)
+                if min(float(np.linalg.norm(place - other)) for other in taken) > 400:
+                    break
+            taken.append(place)
+            position[c, :2] = place
+        return position
+
+
+def _directions(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 3) unit vectors, evenly over the sphere."""
+    vectors = rng.normal(size=(count, 3))
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def draw(starts: Sequence[Start], rng: np.random.Generator, team: IntArray) -> ArenaStart:
+    """One opening position from the mix, each start drawn by its weight."""
+    if len(starts) == 1:
+        return starts[0](rng, team)
+    weights = np.array([start.weight for start in starts])
+    return starts[rng.choice(len(starts), p=weights / weights.sum())](rng, team)
+
+
+def default_starts() -> list[Start]:
+    """The mix that ``configs/base.yaml`` starts from."""
+    return [Kickoff(0.5), RandomStart(0.5)]

@@ -1,0 +1,1 @@
+"""RocketSim and nothing else: controls in, arrays out."""

@@ -1,0 +1,259 @@
+"""ArenaBatch: many RocketSim arenas behind one call that takes controls and gives arrays.
+
+Python work per arena is kept to what the binding forces (controls in, one read out); the rest is done on arrays over
+all arenas. Every arena owns a random stream, so its history does not depend on how many others are simulated.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import RocketSim
+from numpy.typing import NDArray
+
+from rlbot.sim import meshes
+from rlbot.sim.state import (
+    BIG_PAD_SECONDS,
+    NUM_PADS,
+    PAD_IS_BIG,
+    SMALL_PAD_SECONDS,
+    TICKS_PER_SECOND,
+    ArenaStart,
+    Ball,
+    BoolArray,
+    Cars,
+    FloatArray,
+    GameState,
+)
+
+# Columns of Arena.get_gym_state(): see its docstring.
+BALL_COLUMNS, CAR_COLUMNS = 25, 36
+BLUE_SCORE, ORANGE_SCORE = 2, 3
+SAVES, SHOTS, DEMOS, DEMOLISHED, ON_GROUND, TOUCHED, BOOST = 3, 4, 5, 7, 8, 9, 10
+MAX_SEED = 2**31 - 1
+PAD_SECONDS = np.where(PAD_IS_BIG, BIG_PAD_SECONDS, SMALL_PAD_SECONDS).astype(np.float32)
+
+
+def _vec(xyz: NDArray[Any]) -> Any:
+    return RocketSim.Vec(float(xyz[0]), float(xyz[1]), float(xyz[2]))
+
+
+class ArenaBatch:
+    """Arenas of one mode, stepped together.
+
+    Args:
+        rngs: One random stream an arena; its length is the number of arenas A.
+        num_blue: Blue cars of each arena.
+        num_orange: Orange cars of each arena.
+        tick_skip: Physics ticks (1/120 s) a step.
+
+    Raises:
+        MeshError: the collision meshes can be neither found nor fetched.
+    """
+
+    def __init__(self, rngs: Sequence[np.random.Generator], num_blue: int, num_orange: int, tick_skip: int = 8) -> None:
+        meshes.initialise()
+        self.rngs = list(rngs)
+        self.tick_skip = tick_skip
+        self.step_seconds = tick_skip / TICKS_PER_SECOND
+        self.team = np.array([0] * num_blue + [1] * num_orange)
+        self.num_cars = len(self.team)
+        num_arenas = len(self.rngs)
+        self._arenas: list[Any] = [None] * num_arenas
+        self._cars: list[list[Any]] = [[]] * num_arenas
+        self._game = np.zeros((num_arenas, 4), np.float32)
+        self._ball = np.zeros((num_arenas, BALL_COLUMNS), np.float32)
+        self._car = np.zeros((num_arenas, self.num_cars, CAR_COLUMNS), np.float32)
+        self._pad_active = np.ones((num_arenas, NUM_PADS), bool)
+        self._pad_seconds = np.zeros((num_arenas, NUM_PADS), np.float32)  # until ready again
+        self._has_flip = np.ones((num_arenas, self.num_cars), bool)
+        self._controls = np.zeros((num_arenas, self.num_cars, 8), np.float32)
+        self._seconds = np.zeros(num_arenas, np.float32)
+        self._seconds_since_touch = np.zeros(num_arenas, np.float32)
+        for i in range(num_arenas):
+            self.rebuild(i)
+
+    def __len__(self) -> int:
+        return len(self._arenas)
+
+    def rebuild(self, index: int, rng: np.random.Generator | None = None) -> None:
+        """Replace an arena by a new one: a used arena keeps contacts that no reset clears, a new one has no history."""
+        if rng is not None:
+            self.rngs[index] = rng
+        arena = RocketSim.Arena(RocketSim.GameMode.SOCCAR)
+        self._arenas[index] = arena
+        self._cars[index] = [
+            arena.add_car(RocketSim.Team.ORANGE if team else RocketSim.Team.BLUE, RocketSim.CarConfig.OCTANE)
+            for team in self.team
+        ]
+
+    def reset(self, starts: Iterable[tuple[int, ArenaStart]]) -> GameState:
+        """Begin a new episode in the arenas named by index; the others stand still. Returns the state of all."""
+        for name in ("_game", "_ball", "_car", "_pad_active", "_pad_seconds", "_has_flip", "_controls"):
+            setattr(self, name, getattr(self, name).copy())  # states handed out earlier must not change
+        self._seconds, self._seconds_since_touch = self._seconds.copy(), self._seconds_since_touch.copy()
+        for i, start in starts:
+            self._place(i, start)
+            game, pads, ball, *cars = self._arenas[i].get_gym_state()
+            self._game[i], self._ball[i] = game, ball[0]
+            self._car[i] = sorted((car[0] for car in cars), key=lambda car: car[0])
+            self._car[i, :, TOUCHED] = 0
+            self._pad_active[i], self._pad_seconds[i] = pads[0] > 0.5, 0
+            self._has_flip[i], self._controls[i] = True, 0
+            self._seconds[i] = self._seconds_since_touch[i] = 0
+        zero = np.zeros((len(self), self.num_cars), np.float32)
+        return self._state(np.zeros(len(self), np.float32), zero, zero, zero, np.zeros(len(self), bool))
+
+    def _place(self, i: int, start: ArenaStart) -> None:
+        arena = self._arenas[i]
+        arena.reset_kickoff(int(self.rngs[i].integers(MAX_SEED)))  # pads, score events; every position is set below
+        ball = RocketSim.BallState()
+        ball.pos, ball.vel = _vec(start.ball_position), _vec(start.ball_velocity)
+        ball.ang_vel = _vec(start.ball_angular_velocity)
+        arena.ball.set_state(ball)
+        for c, car in enumerate(self._cars[i]):
+            yaw, pitch, roll = (float(angle) for angle in start.car_yaw_pitch_roll[c])
+            state = RocketSim.CarState()
+            state.pos, state.vel = _vec(start.car_position[c]), _vec(start.car_velocity[c])
+            state.ang_vel = _vec(start.car_angular_velocity[c])
+            state.rot_mat = RocketSim.Angle(yaw, pitch, roll).as_rot_mat()
+            state.boost = float(start.car_boost[c])
+            car.set_state(state)
+            car.set_controls(RocketSim.CarControls())
+
+    def step(self, controls: FloatArray, active: BoolArray | None = None) -> GameState:
+        """Apply controls for ``tick_skip`` ticks and read the worlds.
+
+        Args:
+            controls: (A, C, 8) throttle, steer, pitch, yaw, roll in [-1, 1]; jump, boost, handbrake on when > 0.
+            active: (A,) arenas to step; the others stand still. None steps all.
+
+        Returns:
+            The state after the step; where the physics produced NaN, ``faulty`` is set, the arena has been replaced
+            by a new one and has to be reset.
+
+        Raises:
+            ValueError: controls of another shape or with NaN or infinity, which RocketSim would take for -1.
+        """
+        if controls.shape != self._controls.shape:
+            raise ValueError(f"controls have shape {controls.shape}, expected {self._controls.shape}")
+        if not np.isfinite(controls).all():
+            raise ValueError("controls hold NaN or infinity")
+        self._respawn()
+        rows = np.clip(controls, -1, 1)
+        rows[..., 5:] = controls[..., 5:] > 0
+        everyone = active is None
+        which = range(len(self)) if active is None else np.flatnonzero(active).tolist()
+        gyms, flips, faulty = self._run_physics(rows.tolist(), which)
+        before_game, before_car = self._game, self._car
+        self._store(which, everyone, gyms, flips)
+        stepped = np.ones(len(self), bool) if active is None else active
+        return self._advance(before_game, before_car, rows, stepped & ~faulty, faulty)
+
+    def _run_physics(self, rows: list[Any], which: Iterable[int]) -> tuple[list[Any], list[bool], BoolArray]:
+        """The only loop over arenas: set controls, step, read. Every microsecond here counts."""
+        make, ticks = RocketSim.CarControls, self.tick_skip
+        gyms: list[Any] = []
+        flips: list[bool] = []
+        faulty = np.zeros(len(self), bool)
+        for i in which:
+            arena, cars = self._arenas[i], self._cars[i]
+            for car, row in zip(cars, rows[i], strict=True):
+                car.set_controls(make(*row))
+            arena.step(ticks)
+            try:
+                gyms.append(arena.get_gym_state())
+            except RuntimeError:  # NaN in the physics
+                faulty[i] = True
+                gyms.append(None)
+                self.rebuild(i)
+            flips.extend([car.get_state().has_flip_or_jump() for car in self._cars[i]])
+        return gyms, flips, faulty
+
+    def _store(self, which: Iterable[int], everyone: bool, gyms: list[Any], flips: list[bool]) -> None:
+        """Turn what the binding returned into new arrays; arenas without a reading keep the moment before."""
+        read = [gym for gym in gyms if gym is not None]
+        if not read:
+            return
+        shape = (len(read), self.num_cars)
+        game = np.concatenate([gym[0] for gym in read]).reshape(-1, 4)
+        pads = np.concatenate([gym[1][0] for gym in read]).reshape(-1, NUM_PADS) > 0.5
+        ball = np.concatenate([gym[2][0] for gym in read]).reshape(-1, BALL_COLUMNS)
+        car = np.concatenate([row[0] for gym in read for row in gym[3:]]).reshape(*shape, CAR_COLUMNS)
+        ids = car[..., 0]
+        if (ids[:, 1:] < ids[:, :-1]).any():  # the binding's order follows an unordered set
+            car = np.take_along_axis(car, ids.argsort(axis=1)[..., None], axis=1)
+        if everyone and len(read) == len(self):
+            self._game, self._ball, self._car, self._pad_active = game, ball, car, pads
+            self._has_flip = np.array(flips).reshape(shape)
+            return
+        rows = [i for i, gym in zip(which, gyms, strict=True) if gym is not None]
+        has_flip = np.array(flips).reshape(-1, self.num_cars)[[gym is not None for gym in gyms]]
+        fresh = {"_game": game, "_ball": ball, "_car": car, "_pad_active": pads, "_has_flip": has_flip}
+        for name, values in fresh.items():
+            array = getattr(self, name).copy()
+            array[rows] = values
+            setattr(self, name, array)
+
+    def _advance(
+        self, game: FloatArray, car: FloatArray, rows: FloatArray, stepped: BoolArray, faulty: BoolArray
+    ) -> GameState:
+        """Move clocks and pads on and count what happened since the readings ``game`` and ``car``."""
+        dt = np.where(stepped, np.float32(self.step_seconds), np.float32(0))
+        taken = ~self._pad_active & (self._pad_seconds <= 0)
+        running = np.maximum(self._pad_seconds - dt[:, None], 0)
+        self._pad_seconds = np.where(self._pad_active, 0, np.where(taken, PAD_SECONDS, running)).astype(np.float32)
+        self._controls = np.where(stepped[:, None, None], rows, self._controls).astype(np.float32)
+        self._seconds = self._seconds + dt
+        touched = (self._car[..., TOUCHED] > 0.5).any(axis=1) & stepped
+        self._seconds_since_touch = np.where(touched, np.float32(0), self._seconds_since_touch + dt)
+        goal = np.sign(
+            (self._game[:, BLUE_SCORE] - game[:, BLUE_SCORE]) - (self._game[:, ORANGE_SCORE] - game[:, ORANGE_SCORE])
+        )
+        counted = self._car[..., [SHOTS, SAVES, DEMOS]] - car[..., [SHOTS, SAVES, DEMOS]]
+        return self._state(goal, counted[..., 0], counted[..., 1], counted[..., 2], faulty, stepped)
+
+    def _respawn(self) -> None:
+        """Bring demolished cars back by our own stream: RocketSim draws the place from the wall clock."""
+        for i, c in np.argwhere(self._car[..., DEMOLISHED] > 0.5):
+            car = self._cars[i][c]
+            if car.get_state().demo_respawn_timer <= self.step_seconds:
+                car.respawn(seed=int(self.rngs[i].integers(MAX_SEED)))
+
+    def _state(
+        self,
+        goal: FloatArray,
+        shots: FloatArray,
+        saves: FloatArray,
+        demos: FloatArray,
+        faulty: BoolArray,
+        stepped: BoolArray | None = None,
+    ) -> GameState:
+        ball, car = self._ball, self._car
+        touched = car[..., TOUCHED] > 0.5
+        return GameState(
+            ball=Ball(ball[:, 0:3], ball[:, 7:10], ball[:, 10:13]),
+            cars=Cars(
+                team=self.team,
+                position=car[..., 11:14],
+                velocity=car[..., 18:21],
+                angular_velocity=car[..., 21:24],
+                forward=car[..., 24:27],
+                right=car[..., 27:30],
+                up=car[..., 30:33],
+                boost=car[..., BOOST],
+                on_ground=car[..., ON_GROUND] > 0.5,
+                has_flip=self._has_flip,
+                demolished=car[..., DEMOLISHED] > 0.5,
+                touched=touched if stepped is None else touched & stepped[:, None],
+                shots=shots,
+                saves=saves,
+                demos=demos,
+                controls=self._controls,
+            ),
+            pads=self._pad_seconds / PAD_SECONDS,
+            goal=goal,
+            seconds=self._seconds,
+            seconds_since_touch=self._seconds_since_touch,
+            faulty=faulty,
+        )
