@@ -1,6 +1,8 @@
-"""When an episode is over: terminated (the game says so, no future) or truncated (we stop watching, a future exists)."""
+"""When an episode is over: terminated (the game is, no future) or truncated (we stop watching, a future exists)."""
 
 from abc import ABC, abstractmethod
+
+import numpy as np
 
 from rlbot.sim.state import BoolArray, GameState
 
@@ -31,7 +33,7 @@ class Scored(Ending):
 
     def __call__(self, state: GameState) -> BoolArray:
         """See ``Ending``."""
-        return state.goal != 0
+        return np.not_equal(state.goal, 0)
 
 
 class NoTouch(Ending):

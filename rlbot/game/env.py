@@ -1,7 +1,7 @@
 """The match as Gymnasium environments: one arena, or any number of them in one process.
 
-    env = gymnasium.make("RocketLeague/Soccar-v0", opponent="chaser")
-    envs = gymnasium.make_vec("RocketLeague/Soccar-v0", num_envs=16)
+env = gymnasium.make("RocketLeague/Soccar-v0", opponent="chaser")
+envs = gymnasium.make_vec("RocketLeague/Soccar-v0", num_envs=16)
 """
 
 import importlib
@@ -89,8 +89,8 @@ class RocketSimEnv(gym.Env[FloatArray, Floats]):
             starts=starts,
             tick_skip=tick_skip,
         )
-        self.observation_space = observation_space(self._match.observation.size)
-        self.action_space = ACTION_SPACE
+        self.observation_space: gym.Space[FloatArray] = observation_space(self._match.observation.size)  # type: ignore[assignment]
+        self.action_space: gym.Space[Floats] = ACTION_SPACE
         self._built = False
 
     def reset(
@@ -115,11 +115,11 @@ class RocketSimEnv(gym.Env[FloatArray, Floats]):
         return observation, float(step.rewards[0, 0]), bool(step.terminated[0]), bool(step.truncated[0]), info
 
 
-class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, FloatArray]):
+class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, Any]):
     """Any number of arenas in one process, stepped in arrays; equal to as many ``RocketSimEnv`` one by one.
 
-    With an opponent, row i is the first blue car of arena i. With ``opponent=None`` (self-play) every car of every
-    arena is a row, arena by arena, and the env's ``num_envs`` counts these rows.
+    With an opponent, row i is the first blue car of arena i; with ``whole_team`` all blue cars are rows, by arena.
+    With ``opponent=None`` (self-play) every car of every arena is a row, and the env's ``num_envs`` counts these rows.
 
     When an episode ends under ``same_step``, the returned observation is the next episode's first and
     ``infos["final_obs"]`` (rows, 180) holds the last of the old one where ``infos["_final_obs"]`` (rows,) is set.
@@ -135,6 +135,7 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, FloatArray]):
         endings: reasons to end an episode; None for goal, no touch and clock.
         starts: opening positions; None for kickoffs and random states.
         tick_skip: physics ticks (1/120 s) a step.
+        whole_team: against an opponent all blue cars are yours, not only the first.
         autoreset_mode: same_step or next_step.
         render_mode: must be None.
     """
@@ -150,6 +151,7 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, FloatArray]):
         endings: Sequence[Ending] | None = None,
         starts: Sequence[Start] | None = None,
         tick_skip: int = 8,
+        whole_team: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         render_mode: str | None = None,
     ) -> None:
@@ -171,6 +173,7 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, FloatArray]):
             endings=endings,
             starts=starts,
             tick_skip=tick_skip,
+            whole_team=whole_team,
         )
         self.num_arenas = num_envs
         self.num_envs = num_envs * self.match.num_learners
@@ -193,7 +196,11 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, FloatArray]):
         self._ended[:] = False
         if seed is None and self._rngs:
             return self._rows(self.match.reset(np.ones(self.num_arenas, bool))), {}
-        seeds = [None if seed is None else seed + i for i in range(self.num_arenas)] if not _several(seed) else seed
+        seeds = (
+            list(seed)
+            if isinstance(seed, Sequence)
+            else [None if seed is None else seed + i for i in range(self.num_arenas)]
+        )
         if len(seeds) != self.num_arenas:
             raise ValueError(f"{len(seeds)} seeds for {self.num_arenas} arenas")
         self._rngs = [seeding.np_random(one)[0] for one in seeds]
@@ -242,7 +249,3 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, FloatArray]):
 
     def _per_row(self, flags: BoolArray) -> BoolArray:
         return np.repeat(flags, self.match.num_learners)
-
-
-def _several(seed: int | Sequence[int | None] | None) -> bool:
-    return isinstance(seed, Sequence)

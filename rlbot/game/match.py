@@ -15,7 +15,7 @@ from rlbot.game.rewards import Reward, default_rewards
 from rlbot.game.starts import Start, default_starts, draw
 from rlbot.game.statistics import GameStatistics
 from rlbot.sim.arenas import ArenaBatch
-from rlbot.sim.state import BoolArray, FloatArray, GameState
+from rlbot.sim.state import BoolArray, FloatArray
 
 MODES = {"1v1": (1, 1), "1v2": (1, 2), "2v2": (2, 2), "3v3": (3, 3)}  # blue and orange cars
 
@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
 
 class Match:
-    """A arenas of one mode. Without an opponent all cars are the learner's, with one only the first blue car is.
+    """A arenas of one mode. Without an opponent all cars are the learner's, with one the first blue car or all blue.
 
     Args:
         num_arenas: how many matches are simulated.
@@ -50,6 +50,7 @@ class Match:
         endings: reasons to end an episode.
         starts: opening positions to draw from.
         tick_skip: physics ticks (1/120 s) a step.
+        whole_team: against an opponent all blue cars are the learner's, not only the first.
 
     Raises:
         ValueError: an unknown mode, two reward terms of one name, no starts.
@@ -66,6 +67,7 @@ class Match:
         endings: Sequence[Ending] | None = None,
         starts: Sequence[Start] | None = None,
         tick_skip: int = 8,
+        whole_team: bool = False,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode={mode!r} is none of {', '.join(MODES)}")
@@ -75,7 +77,7 @@ class Match:
         self.team = np.repeat([0, 1], MODES[mode])
         self.num_cars = len(self.team)
         self.opponent = opponent
-        self.num_learners = self.num_cars if opponent is None else 1
+        self.num_learners = self.num_cars if opponent is None else MODES[mode][0] if whole_team else 1
         self.observation = DefaultObservation() if observation is None else observation
         self.rewards = default_rewards() if rewards is None else list(rewards)
         self.endings = default_endings() if endings is None else list(endings)

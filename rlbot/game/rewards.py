@@ -6,18 +6,23 @@ A term sees every car of every arena at once and returns (A, C). Write your own 
 
 import re
 from abc import ABC, abstractmethod
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rlbot.sim.state import BACK_WALL_Y, BALL_MAX_SPEED, BALL_RADIUS, CAR_MAX_SPEED, FloatArray, GameState
 
+Floats: TypeAlias = "NDArray[np.floating[Any]]"
+
 _MIN_LENGTH = np.float32(1e-6)
 
 
 def unit(vectors: FloatArray) -> FloatArray:
     """The vectors (..., 3) at length 1; a zero vector stays zero."""
-    return vectors / np.maximum(np.sqrt((vectors * vectors).sum(-1, keepdims=True)), _MIN_LENGTH)
+    lengths = np.sqrt((vectors * vectors).sum(-1, keepdims=True))
+    result: FloatArray = vectors / np.maximum(lengths, _MIN_LENGTH)
+    return result
 
 
 class Reward(ABC):
@@ -36,14 +41,14 @@ class Reward(ABC):
         return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
 
     @abstractmethod
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """(A, C) the unweighted term of this step."""
 
 
 class Goal(Reward):
     """+1 for every car of the team that scores, -1 for every car of the team that concedes."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         return state.goal[:, None] * np.where(state.cars.team == 0, np.float32(1), np.float32(-1))
 
@@ -51,7 +56,7 @@ class Goal(Reward):
 class Touch(Reward):
     """1 in a step in which the car hits the ball."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         return state.cars.touched.astype(np.float32)
 
@@ -59,43 +64,46 @@ class Touch(Reward):
 class SpeedTowardBall(Reward):
     """Speed along the line to the ball, as a share of the top car speed: -1 to 1."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         to_ball = unit(state.ball.position[:, None] - state.cars.position)
-        return (state.cars.velocity * to_ball).sum(-1) / np.float32(CAR_MAX_SPEED)
+        speed: Floats = (state.cars.velocity * to_ball).sum(-1)
+        return speed / np.float32(CAR_MAX_SPEED)
 
 
 class BallTowardGoal(Reward):
     """Speed of the ball along the line to the centre of the opponents' goal, as a share of its top speed: -1 to 1."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         goals = np.array([[0, BACK_WALL_Y, BALL_RADIUS], [0, -BACK_WALL_Y, BALL_RADIUS]], np.float32)
         to_goal = unit(goals - state.ball.position[:, None])  # (A, 2, 3) blue attacks +y, orange -y
-        speed = (state.ball.velocity[:, None] * to_goal).sum(-1) / np.float32(BALL_MAX_SPEED)
+        speed: Floats = (state.ball.velocity[:, None] * to_goal).sum(-1) / np.float32(BALL_MAX_SPEED)
         return speed[:, state.cars.team]
 
 
 class FacingBall(Reward):
     """Cosine of the angle between the car's nose and the line to the ball: -1 to 1."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        return (state.cars.forward * unit(state.ball.position[:, None] - state.cars.position)).sum(-1)
+        cosine: Floats = (state.cars.forward * unit(state.ball.position[:, None] - state.cars.position)).sum(-1)
+        return cosine
 
 
 class BoostKept(Reward):
     """Square root of the boost share: 0 empty to 1 full, so that the first tenths count most."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        return np.sqrt(state.cars.boost * np.float32(0.01))
+        share: Floats = np.sqrt(state.cars.boost * np.float32(0.01))
+        return share
 
 
 class Demolition(Reward):
     """1 in a step in which the car demolishes another."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         return state.cars.demos
 
@@ -103,7 +111,7 @@ class Demolition(Reward):
 class Save(Reward):
     """1 in a step in which RocketSim counts a save for the car."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         return state.cars.saves
 
@@ -111,7 +119,7 @@ class Save(Reward):
 class Shot(Reward):
     """1 in a step in which RocketSim counts a shot for the car."""
 
-    def __call__(self, state: GameState) -> NDArray[np.floating]:
+    def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         return state.cars.shots
 

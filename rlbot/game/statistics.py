@@ -29,7 +29,7 @@ class GameStatistics:
 
     def __init__(self, step_seconds: float, rewards: Sequence[Reward], endings: Sequence[Ending]) -> None:
         self._step_seconds = step_seconds
-        self._endings = [f"ended_by_{ending.name}" for ending in endings]
+        self._endings = [f"game/ended_by_{ending.name}" for ending in endings]
         counts = ["touches", "goals", "shots", "saves", "demos"]
         self._per_minute = [f"game/{name}_per_minute" for name in counts] + [f"reward/{r.name}" for r in rewards]
         self._means = ["game/speed", "game/boost", "game/air_time", "game/distance_to_ball"]
@@ -74,19 +74,14 @@ class GameStatistics:
         self._ended_by += ended_by.sum(axis=1)
 
     def take(self) -> dict[str, Ratio]:
-        """Every statistic that has been observed since the last call, by its TensorBoard tag."""
+        """Every statistic since the last call by its TensorBoard tag, also those of amount 0."""
         minutes = self._car_steps * self._step_seconds / SECONDS_PER_MINUTE
-        taken = {}
-        if self._car_steps:
-            taken |= {k: Ratio(float(v), minutes) for k, v in zip(self._per_minute, self._counted, strict=True)}
-            taken |= {
-                k: Ratio(float(v), self._car_steps) for k, v in zip(self._means, self._summed, strict=True)
-            }
-        if self._episodes:
-            taken["game/episode_seconds"] = Ratio(self._episode_seconds, self._episodes)
-            taken |= {
-                f"game/{k}": Ratio(float(v), self._episodes)
-                for k, v in zip(self._endings, self._ended_by, strict=True)
-            }
+        taken: dict[str, Ratio] = {"game/episode_seconds": Ratio(self._episode_seconds, self._episodes)}
+        for names, totals, amount in (
+            (self._per_minute, self._counted, minutes),
+            (self._means, self._summed, self._car_steps),
+            (self._endings, self._ended_by, self._episodes),
+        ):
+            taken |= {name: Ratio(float(total), amount) for name, total in zip(names, totals, strict=True)}
         self._start()
         return taken

@@ -70,7 +70,9 @@ def find_meshes() -> Path:
 def _installed_rlgym() -> Path | None:
     spec = importlib.util.find_spec("rlgym")
     locations = spec.submodule_search_locations if spec else None
-    return next((Path(place) / INSIDE_PACKAGE for place in locations or () if (Path(place) / INSIDE_PACKAGE).is_dir()), None)
+    return next(
+        (Path(place) / INSIDE_PACKAGE for place in locations or () if (Path(place) / INSIDE_PACKAGE).is_dir()), None
+    )
 
 
 def _fetch(cache: Path) -> None:

@@ -1,0 +1,20 @@
+"""Lightning callbacks, one concern a file. Put your own beside them and name it in YAML by ``class_path``."""
+
+from callbacks.checkpoints import TimestepCheckpoint
+from callbacks.curriculum import Curriculum, Stage
+from callbacks.game_statistics import GameStatistics
+from callbacks.progress import TimestepProgressBar
+from callbacks.run_summary import RunSummary
+from callbacks.stop import Stop
+from callbacks.throughput import Throughput
+
+__all__ = [
+    "Curriculum",
+    "GameStatistics",
+    "RunSummary",
+    "Stage",
+    "Stop",
+    "Throughput",
+    "TimestepCheckpoint",
+    "TimestepProgressBar",
+]

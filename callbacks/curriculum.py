@@ -1,0 +1,151 @@
+"""The curriculum: 1v1 self-play, then 1v2 against checkpoints of itself, then 2v2 self-play."""
+
+import copy
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L  # noqa: N812
+import numpy as np
+import torch
+from typing_extensions import override
+
+from rlbot.game.match import Opponent
+from rlbot.league.frozen import FrozenPolicy
+from rlbot.league.pool import Pool
+from rlbot.ppo.module import PPO
+from rlbot.runs import numbered_checkpoints
+
+ALLOWED_MODES = ("1v1", "1v2", "2v2")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the curriculum.
+
+    Args:
+        mode: 1v1, 1v2 or 2v2 (the learner is the lone car in 1v2).
+        opponent: selfplay (the current policy drives all cars and learns from all) or checkpoint (saved checkpoints of
+            this run drive the opponents).
+        from_timesteps: the stage begins at the first iteration boundary at or after this many timesteps.
+    """
+
+    mode: str
+    opponent: Literal["selfplay", "checkpoint"] = "selfplay"
+    from_timesteps: int = 0
+
+
+def default_stages() -> list[Stage]:
+    """The plan of ``configs/base.yaml``."""
+    return [Stage("1v1"), Stage("1v2", "checkpoint", 2_000_000), Stage("2v2", "selfplay", 3_500_000)]
+
+
+class Curriculum(L.Callback):
+    """Promotes the run from stage to stage at iteration boundaries; the policy carries on unchanged.
+
+    Args:
+        stages: in order, the first from 0 timesteps; empty leaves the environment alone (not Rocket League).
+        num_opponents: how many checkpoints share the arenas of a checkpoint stage: the newest, others at random.
+
+    Raises:
+        ValueError: a mode other than 1v1, 1v2 and 2v2, or stages out of order.
+    """
+
+    def __init__(self, stages: Sequence[Stage] | None = None, num_opponents: int = 4) -> None:
+        self.stages = default_stages() if stages is None else list(stages)
+        self.num_opponents = num_opponents
+        for i, stage in enumerate(self.stages):
+            if stage.mode not in ALLOWED_MODES:
+                raise ValueError(
+                    f"curriculum.stages[{i}].mode={stage.mode!r}: only {', '.join(ALLOWED_MODES)} are stages"
+                )
+        begins = [stage.from_timesteps for stage in self.stages]
+        if begins and (begins[0] != 0 or any(b <= a for a, b in itertools.pairwise(begins))):
+            raise ValueError(f"curriculum.stages: from_timesteps={begins} must begin at 0 and rise")
+        if num_opponents < 1:
+            raise ValueError(f"curriculum.num_opponents={num_opponents} must be at least 1")
+        self.index = 0
+        self._known: list[str] = []  # checkpoint files that may become opponents
+        self._chosen: list[str] = []  # those that play the coming iteration
+        self._frozen: dict[str, FrozenPolicy] = {}
+
+    @property
+    def stage_name(self) -> str:
+        """The mode being played; empty without stages."""
+        return self.stages[self.index].mode if self.stages else ""
+
+    def stage_at(self, timesteps: int) -> int:
+        """Index of the stage that ``timesteps`` belongs to."""
+        return sum(stage.from_timesteps <= timesteps for stage in self.stages) - 1
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"stage": self.index, "known": self._known, "chosen": self._chosen}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._known, self._chosen = list(state_dict["known"]), list(state_dict["chosen"])
+
+    @override
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.stages:
+            self.index = self.stage_at(trainer.datamodule.timesteps)  # type: ignore[attr-defined]
+            self._enter(trainer, pl_module)
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not self.stages:
+            return
+        pl_module.log("curriculum/stage", float(self.index))
+        timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
+        index = self.stage_at(timesteps)
+        against_checkpoints = self.stages[index].opponent == "checkpoint"
+        if against_checkpoints:
+            self._choose(trainer, timesteps)
+        if index != self.index:
+            self.index = index
+            stage = self.stages[index]
+            trainer.print(f"[OK] Stage {index}: {stage.mode} ({stage.opponent}) from {timesteps} timesteps on")
+            self._enter(trainer, pl_module)
+        elif against_checkpoints:
+            self._pool.members = self._members(trainer, pl_module)
+
+    def _enter(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        stage = self.stages[self.index]
+        opponent = None
+        if stage.opponent == "checkpoint":
+            opponent = self._pool = Pool(self._members(trainer, pl_module))
+        trainer.datamodule.play(stage.mode, opponent)  # type: ignore[attr-defined]
+
+    def _choose(self, trainer: L.Trainer, timesteps: int) -> None:
+        """The newest checkpoint and others at random, by noise that belongs to this moment of this run."""
+        folder = Path(trainer.checkpoint_callback.folder)  # type: ignore[union-attr]
+        found = [str(file.resolve()) for steps, file in numbered_checkpoints(folder).items() if steps <= timesteps]
+        self._known = [file for file in dict.fromkeys(self._known + found) if Path(file).is_file()]
+        rng = np.random.default_rng([torch.initial_seed() % 2**63, timesteps])
+        newest, older = self._known[-1:], self._known[:-1]
+        count = min(self.num_opponents - 1, len(older))
+        self._chosen = (
+            newest + [older[i] for i in sorted(rng.choice(len(older), count, replace=False))] if newest else []
+        )
+
+    def _members(self, trainer: L.Trainer, pl_module: L.LightningModule) -> list[Opponent]:
+        """Frozen policies of the chosen files; while there is none, the policy as it is now."""
+        members: list[Opponent] = [policy for file in list(self._chosen) if (policy := self._thaw(trainer, file))]
+        if not members:
+            assert isinstance(pl_module, PPO)
+            members.append(FrozenPolicy(copy.deepcopy(pl_module.policy).cpu(), "the current policy"))
+        return members
+
+    def _thaw(self, trainer: L.Trainer, file: str) -> FrozenPolicy | None:
+        """The policy saved in the file; a file that cannot be read any more is dropped with a warning."""
+        try:
+            self._frozen[file] = self._frozen.get(file) or FrozenPolicy.load(Path(file))
+        except ValueError as error:
+            trainer.print(f"[ERROR] Opponent dropped: {error}")
+            self._known.remove(file)
+            self._chosen.remove(file)
+            return None
+        return self._frozen[file]

@@ -1,0 +1,56 @@
+"""A progress bar over timesteps, in ASCII."""
+
+import sys
+from typing import Any
+
+import lightning as L  # noqa: N812
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm
+from typing_extensions import override
+
+
+class TimestepProgressBar(ProgressBar):
+    """One bar for the whole run; shows what is logged with ``prog_bar=True``. Silent where there is no terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm[Any] | None = None
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        self._bar = tqdm(
+            total=data.total_timesteps,
+            initial=data.timesteps,
+            unit=" timesteps",
+            unit_scale=True,
+            ascii=True,
+            dynamic_ncols=True,
+            disable=None if trainer.is_global_zero else True,
+            file=sys.stdout,
+        )
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.update(trainer.datamodule.timesteps - self._bar.n)  # type: ignore[attr-defined]
+            shown = {k.split("/")[-1]: f"{v:.4g}" for k, v in trainer.progress_bar_metrics.items()}
+            self._bar.set_postfix(shown, refresh=False)
+
+    @override
+    def print(self, *args: Any, sep: str = " ", **kwargs: Any) -> None:
+        tqdm.write(sep.join(map(str, args)), file=sys.stdout)
+        sys.stdout.flush()
+
+    @override
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._close()
+
+    @override
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

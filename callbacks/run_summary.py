@@ -1,0 +1,81 @@
+"""The lines a person looks for when a run begins, each true when it is printed."""
+
+import lightning as L  # noqa: N812
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from typing_extensions import override
+
+from callbacks.checkpoints import TimestepCheckpoint
+from callbacks.curriculum import Curriculum
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO
+
+
+class RunSummary(L.Callback):
+    """Checks and prints what this run is about to do, and writes its configuration to TensorBoard.
+
+    Args:
+        username: whose run it is.
+        precision: the precision that was asked for; the one really used is printed.
+    """
+
+    def __init__(self, username: str = "", precision: str = "") -> None:
+        self.username, self.precision = username, precision
+        self.config = ""  # the run's configuration as YAML text
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        data: RolloutDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(pl_module, PPO)
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        curriculum = next((c for c in callbacks if isinstance(c, Curriculum)), None)
+        checkpoint = next((c for c in callbacks if isinstance(c, TimestepCheckpoint)), None)
+        show = trainer.print
+        collector = data.open(pl_module)
+        kind = type(collector.env.unwrapped).__name__
+        show(f"[OK] {kind} with {data.num_arenas} environments created ({collector.num_agents} agents)")
+        if curriculum is not None and curriculum.stages:
+            show("[OK] Curriculum restriction verified")
+            for i, stage in enumerate(curriculum.stages):
+                show(f"  Stage {i}: {stage.mode} ({stage.opponent}) from {stage.from_timesteps} timesteps")
+            show(f"  Now: stage {curriculum.index} at {data.timesteps} timesteps")
+        asked = "" if self.precision in ("", trainer.precision) else f" (asked for {self.precision})"
+        if str(trainer.precision).endswith("-mixed"):
+            show(f"[OK] Mixed-precision training (AMP) enabled: {trainer.precision} on {pl_module.device.type}{asked}")
+        else:
+            show(f"[OK] Precision: {trainer.precision}{asked}")
+        self._check_forward_pass(trainer, pl_module, data)
+        show("[OK] Model forward pass verified")
+        show("[OK] Training ready")
+        show("")
+        show("CONFIGURATION SUMMARY:")
+        for name, value in {
+            "Username": self.username,
+            "Device": self._device(pl_module),
+            "Vectorized": True,
+            "Optimized": True,
+            "Precision": trainer.precision,
+            "Checkpoint Interval": f"{checkpoint.interval} timesteps" if checkpoint else "none",
+            "Timesteps": f"{data.timesteps} of {data.total_timesteps}",
+            "Seed": torch.initial_seed(),
+            "Log Folder": trainer.log_dir,
+        }.items():
+            show(f"{name}: {value}")
+        show("")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger) and self.config:
+                logger.experiment.add_text("configuration", f"```yaml\n{self.config}\n```", data.timesteps)
+
+    @staticmethod
+    def _check_forward_pass(trainer: L.Trainer, module: PPO, data: RolloutDataModule) -> None:
+        """Run the policy once as acting will."""
+        zeros = torch.zeros(2, data.observation_size, device=module.device)
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            _, log_probs = module.policy.act(zeros, torch.Generator())
+            finite = torch.isfinite(log_probs).all() and torch.isfinite(module.policy.value(zeros)).all()
+        if not finite:
+            raise RuntimeError("the policy's first forward pass gives NaN or infinity")
+
+    @staticmethod
+    def _device(module: L.LightningModule) -> str:
+        return torch.cuda.get_device_name(module.device) if module.device.type == "cuda" else module.device.type

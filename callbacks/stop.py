@@ -1,0 +1,57 @@
+"""Stop at the last timestep, or at the next iteration boundary after Ctrl-C or SIGTERM."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import lightning as L  # noqa: N812
+from typing_extensions import override
+
+
+class Stop(L.Callback):
+    """Ends the run between two iterations, where a save holds everything. A second Ctrl-C interrupts at once.
+
+    Attributes:
+        signum: the signal that stopped the run, 0 if none did.
+    """
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    @override
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # Later than Lightning's own handlers, which end the process with another exit code.
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                self._before[signum] = signal.signal(signum, self._take_note)
+        self._check(trainer)
+
+    @override
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._check(trainer)
+
+    @override
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._restore()
+
+    @override
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _take_note(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum == signal.SIGINT == signum:
+            raise KeyboardInterrupt
+        self.signum = signum
+
+    def _check(self, trainer: L.Trainer) -> None:
+        if self.signum and not trainer.should_stop:
+            trainer.print(f"[OK] Stopping after {signal.Signals(self.signum).name}: saving")
+        if self.signum or trainer.datamodule.progress >= 1:  # type: ignore[attr-defined]
+            trainer.should_stop = True
+
+    def _restore(self) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+        self._before.clear()

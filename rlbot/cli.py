@@ -1,0 +1,337 @@
+"""The command line of training: a LightningCLI ``fit`` with a YAML.
+
+The composition root: it stands above the callbacks and wires everything together. Settings that several parts share
+(username, total_timesteps, device, logdir, save_interval, exact_resume) are given once, at the top level.
+"""
+
+import logging
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L  # noqa: N812
+import torch
+import yaml
+from jsonargparse import ArgumentError, set_parsing_settings
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import TensorBoardLogger
+from typing_extensions import override
+
+from callbacks import (
+    Curriculum,
+    GameStatistics,
+    RunSummary,
+    Stop,
+    Throughput,
+    TimestepCheckpoint,
+    TimestepProgressBar,
+)
+from rlbot.__main__ import ROOT
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO
+from rlbot.runs import CHECKPOINTS, AtomicCheckpointIO, InputError, RunFolder, load, newest_valid
+
+ALLOWED_IMPORTS = ["callbacks", "gymnasium", "lightning", "rlbot", "stable_baselines3", "torch", "torchmetrics"]
+DESCRIPTION = (
+    "Train a bot. Without --config the settings of configs/base.yaml are used; several --config stack, later ones win. "
+    "Also on the command line: --debug (1,000 timesteps that exercise everything, in under a minute) and --allow NAME "
+    "(class_path may name your own module NAME)."
+)
+TRAINER_DEFAULTS = {
+    "max_epochs": -1,  # timesteps end a run
+    "reload_dataloaders_every_n_epochs": 1,  # the last iteration is shorter
+    "log_every_n_steps": 1,
+    "limit_val_batches": 0,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "gradient_clip_val": 0.5,
+}
+CALLBACKS: dict[str, type[L.Callback]] = {
+    "curriculum": Curriculum,
+    "statistics": GameStatistics,
+    "throughput": Throughput,
+    "checkpoint": TimestepCheckpoint,
+}
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the whole configuration to ``config.yaml`` in the run's folder, as UTF-8."""
+
+    @override
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.is_global_zero and not self.already_saved:
+            text = self.parser.dump(self.config, skip_none=False)
+            Path(str(trainer.log_dir), self.config_filename).write_text(text, encoding="utf-8")
+            self.already_saved = True
+
+
+class TrainCLI(LightningCLI):
+    """``fit`` of PPO on rollouts, with the callbacks that the Trainer cannot know about."""
+
+    stop: Stop
+
+    @staticmethod
+    @override
+    def subcommands() -> dict[str, set[str]]:
+        return {"fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only"}}
+
+    @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--username", type=str, default="", help="Whose run it is; shown and saved.")
+        parser.add_argument(
+            "--total_timesteps", "--timesteps", type=int, default=5_000_000, help="Timesteps after which the run ends."
+        )
+        parser.add_argument(
+            "--device", type=str, default="auto", help="auto (CUDA if there is any), cpu, cuda, or cuda:N."
+        )
+        parser.add_argument(
+            "--logdir",
+            type=str,
+            default="logs/latest_run",
+            help="The run's folder; an earlier run there is moved aside.",
+        )
+        parser.add_argument("--save_interval", type=int, default=10_000, help="Timesteps that last.ckpt may be behind.")
+        parser.add_argument(
+            "--exact_resume",
+            type=bool,
+            default=False,
+            help="Start arenas anew at each save, so that a resumed run equals the uninterrupted one bit by bit.",
+        )
+        for key, callback in CALLBACKS.items():
+            parser.add_lightning_class_args(callback, key)
+        parser.link_arguments("total_timesteps", "data.total_timesteps")
+        parser.link_arguments("exact_resume", "data.exact_resume")
+        parser.link_arguments("save_interval", "checkpoint.save_interval")
+        parser.link_arguments("username", "checkpoint.username")
+        parser.link_arguments("logdir", "checkpoint.folder", compute_fn=_checkpoint_folder)
+        parser.link_arguments("data.observation_size", "model.observation_size", apply_on="instantiate")
+
+    @override
+    def _parse_ckpt_path(self) -> None:
+        """Check the checkpoint before anything is built; the YAML and the command line win over what it holds."""
+        fit = self.config["fit"]
+        self.checkpoint: dict[str, Any] | None = None
+        if fit.ckpt_path is None:
+            return
+        path = Path(str(fit.ckpt_path))
+        if str(fit.ckpt_path) == "last":
+            path, skipped = newest_valid(Path(_checkpoint_folder(fit.logdir)))
+            for reason in skipped:
+                print(f"[ERROR] Skipped: {reason}", flush=True)
+        self.checkpoint = load(path)
+        fit.ckpt_path = str(path)
+
+    @override
+    def before_instantiate_classes(self) -> None:
+        fit = self.config["fit"]
+        self.config_text = self._parser("fit").dump(fit, skip_none=False)
+        if self.checkpoint is not None:
+            self._show_changes(self.checkpoint["metadata"])
+        accelerator, devices = choose_device(fit.device)
+        self._placed = {"accelerator": accelerator, "devices": devices if fit.trainer.devices == "auto" else None}
+
+    def _show_changes(self, metadata: dict[str, Any]) -> None:
+        before, now = (_flat(yaml.safe_load(text) or {}) for text in (metadata["config"], self.config_text))
+        for key in sorted((before.keys() | now.keys()) - {"ckpt_path"}):
+            if before.get(key) != now.get(key):
+                print(f"[OK] Changed since the checkpoint: {key} {before.get(key)} -> {now.get(key)}", flush=True)
+
+    @override
+    def instantiate_classes(self) -> None:
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise InputError(str(error)) from error
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        fit = self.config["fit"]
+        self._check_shapes()
+        self.datamodule.check(self.model)
+        if self._get(self.config_init, "curriculum").stages and not self.datamodule.plays_rocket_league:
+            raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
+        asked = str(fit.trainer.precision)
+        precision = "bf16-mixed" if asked == "16-mixed" and self._placed["accelerator"] == "cpu" else asked
+        self.stop = Stop()
+        summary = RunSummary(fit.username, asked)
+        settings: dict[str, Any] = {
+            **self._get(self.config_init, "trainer"),
+            "accelerator": self._placed["accelerator"],
+            "precision": precision,
+            "logger": TensorBoardLogger(fit.logdir, name="", version="", default_hp_metric=False),
+            "plugins": [*(self._get(self.config_init, "trainer")["plugins"] or []), AtomicCheckpointIO()],
+        }
+        if self._placed["devices"] is not None:
+            settings["devices"] = self._placed["devices"]
+        own = [self._get(self.config_init, key) for key in CALLBACKS]
+        for callback in (*own, summary):
+            if hasattr(callback, "config"):
+                callback.config = self.config_text
+        bar = [TimestepProgressBar()] if settings["enable_progress_bar"] is not False else []
+        return self._instantiate_trainer(settings, [*own, summary, self.stop, *bar])
+
+    def _check_shapes(self) -> None:
+        """The first weight whose shape differs between the checkpoint and this configuration.
+
+        Raises:
+            InputError: it names it and both shapes.
+        """
+        if self.checkpoint is None:
+            return
+        there, here = self.checkpoint["state_dict"], self.model.state_dict()
+        for key in dict.fromkeys([*here, *there]):
+            shapes = [tuple(side[key].shape) if key in side else None for side in (there, here)]
+            if shapes[0] != shapes[1]:
+                raise InputError(
+                    f"ckpt_path={self.config['fit'].ckpt_path}: {key} has shape {shapes[0]} in the checkpoint and "
+                    f"{shapes[1]} in this configuration (model.hidden_sizes, model.layer_norm, model.head or data)"
+                )
+
+    def fit(self, **kwargs: Any) -> None:
+        """What LightningCLI runs: hold the run's folder while the Trainer fits."""
+        fit = self.config["fit"]
+        logdir = Path(fit.logdir)
+        resumes_here = fit.ckpt_path is not None and logdir.resolve() in Path(fit.ckpt_path).resolve().parents
+        folder = RunFolder(logdir, resume=resumes_here)
+        try:
+            self.trainer.fit(**kwargs, weights_only=True)
+        finally:
+            folder.release()
+
+
+def _checkpoint_folder(logdir: str) -> str:
+    return str(Path(logdir, CHECKPOINTS))
+
+
+def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    if not isinstance(settings, dict):
+        return {prefix: settings}
+    return {k: v for name, part in settings.items() for k, v in _flat(part, f"{prefix}.{name}".strip(".")).items()}
+
+
+def choose_device(device: str) -> tuple[str, Any]:
+    """Lightning's accelerator and devices for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        InputError: another word, or CUDA that this machine or this torch does not have.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
+        raise InputError(f"device={device}: must be auto, cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return "cpu", 1
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    cure = "install torch with CUDA as https://pytorch.org/get-started/locally shows"
+    if kind == "auto" and count == 0:
+        if torch.version.cuda is None and shutil.which("nvidia-smi"):
+            print(
+                f"[OK] Using the CPU: there is an NVIDIA GPU, but this torch has no CUDA; to use it, {cure}", flush=True
+            )
+        return "cpu", 1
+    if count == 0 or int(number or 0) >= count:
+        raise InputError(f"device={device}: torch sees {count} CUDA devices; use --device cpu, or {cure}")
+    return "cuda", [int(number or 0)]
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may stand only once."""
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in keys:
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+        keys.add(key)
+    loader.flatten_mapping(node)
+    return dict(loader.construct_mapping(node, deep=True))
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _check_yaml(file: str) -> None:
+    """Refuse a missing or malformed file and duplicate keys, naming the line."""
+    try:
+        with Path(file).open(encoding="utf-8") as stream:
+            settings = yaml.load(stream, Loader=_UniqueKeys)
+    except OSError as error:
+        raise InputError(f"config={file}: cannot be read ({error.strerror})") from error
+    except yaml.MarkedYAMLError as error:
+        where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"config={file}{where}: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"config={file}: {error}") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"config={file}: holds no settings")
+
+
+def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments as LightningCLI takes them (``fit``, base settings, debug settings), and the allowed modules."""
+    given = list(arguments[1:] if arguments[:1] == ["fit"] else arguments)
+    allowed, rest, debug = [], [], False
+    while given:
+        word = given.pop(0)
+        if word == "--debug":
+            debug = True
+        elif word == "--allow" or word.startswith("--allow="):
+            name = word.partition("=")[2] or (given.pop(0) if given else "")
+            if not name or not all(part.isidentifier() for part in name.split(".")):
+                raise InputError(f"--allow {name}: must be followed by the name of a module")
+            allowed.append(name)
+        elif word in ("--config", "-c"):
+            rest.append(f"--config={given.pop(0) if given else ''}")
+        else:
+            rest.append(word)
+    configs = [word for word in rest if word.startswith("--config=")]
+    if not configs:
+        rest.insert(0, f"--config={ROOT / 'configs' / 'base.yaml'}")
+    if debug:
+        last = max(i for i, word in enumerate(rest) if word.startswith("--config="))
+        rest.insert(last + 1, f"--config={ROOT / 'configs' / 'debug.yaml'}")
+    for word in rest:
+        if word.startswith("--config="):
+            _check_yaml(word.removeprefix("--config="))
+    return ["fit", *rest], allowed
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Run ``fit`` with command line arguments; the exit code.
+
+    Raises:
+        InputError: something given cannot be used.
+    """
+    print("[START] Training", flush=True)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    words, allowed = arrange(arguments)
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *allowed])
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # a user's own module lies where the command is run
+    sys.argv = sys.argv[:1]  # LightningCLI is given its arguments
+    try:
+        cli = TrainCLI(
+            PPO,
+            RolloutDataModule,
+            save_config_callback=SaveConfig,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=True,
+            parser_kwargs={
+                "description": DESCRIPTION,
+                "exit_on_error": False,
+                "fit": {"description": DESCRIPTION, "exit_on_error": False},
+            },
+            args=words,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+    except ArgumentError as error:
+        raise InputError(str(error)) from error
+    return 128 + cli.stop.signum if cli.stop.signum else 0

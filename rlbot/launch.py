@@ -1,0 +1,77 @@
+"""How every command starts and ends: early signals, ASCII consoles, exit codes and one-line errors.
+
+Exit codes: 0 done; 1 crash; 2 bad input, configuration or checkpoint; 75 worth trying again (memory, disk); 130 and 143
+stopped by a signal.
+"""
+
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn, TextIO
+
+EXIT_BAD_INPUT, EXIT_TRY_AGAIN = 2, 75
+LESS_MEMORY = "lower data.num_envs, data.minibatch_size or data.batch_size, then resume with --ckpt_path last"
+
+
+def _leave(signum: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def say_error(message: object) -> None:
+    """One line on stderr, in ASCII."""
+    line = " ".join(str(message).split())
+    print(f"[ERROR] {line}".encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
+
+
+def run(target: str, arguments: Sequence[str]) -> NoReturn:
+    """Call ``module:function`` with the arguments and leave with its exit code.
+
+    The module is imported here, after the signals are set: importing torch and Lightning takes seconds.
+    """
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _leave)
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail(stream)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not spin beside the physics
+    module, function = target.split(":")
+    try:
+        command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
+        code = command(arguments)
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        code = _explain(error)
+    sys.stdout.flush()
+    raise SystemExit(code)
+
+
+def _never_fail(stream: TextIO) -> None:
+    """A name that the console's encoding lacks must not end a run."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _explain(error: Exception) -> int:
+    """Print what went wrong and give the exit code; crashes are raised on, with their traceback."""
+    import torch
+
+    from rlbot.runs import InputError
+    from rlbot.sim.meshes import MeshError
+
+    if isinstance(error, (InputError, MeshError)):
+        say_error(error)
+        return EXIT_BAD_INPUT
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        say_error(f"out of memory: {LESS_MEMORY}")
+        return EXIT_TRY_AGAIN
+    if type(error).__name__ == "SaveError":
+        say_error(error)
+        return EXIT_TRY_AGAIN
+    if type(error).__name__ == "BrokenTrainingError":
+        say_error(error)
+        return 1
+    raise error

@@ -1,0 +1,224 @@
+"""PPO as a LightningModule: one epoch is one iteration, one ``training_step`` one minibatch, automatic optimisation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L  # noqa: N812
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from rlbot.ppo.gae import generalised_advantages
+from rlbot.ppo.losses import (
+    approximate_kl,
+    clip_fraction,
+    clipped_policy_loss,
+    clipped_value_loss,
+    explained_variance,
+)
+from rlbot.ppo.normalise import ReturnScale, discounted_sums
+from rlbot.ppo.policy import ActionHead, ActorCritic, TableHead
+from rlbot.ppo.rollout import Rollout
+
+Batch = dict[str, Tensor]
+VALUE_CHUNK = 8192  # rows the critic sees at once when it values a rollout
+REWARD_LIMIT = 10.0  # scaled rewards are kept within this
+MAX_BAD_STEPS = 5  # updates in a row that may be skipped for NaN
+
+
+class BrokenTrainingError(RuntimeError):
+    """The loss or the gradients were NaN or infinite too often in a row."""
+
+
+class PPO(L.LightningModule):
+    """Proximal policy optimisation of an actor-critic.
+
+    Args:
+        observation_size: numbers an agent sees; the command line takes it from the environment.
+        head: how the actor's outputs become actions; by default a row of the 90-row table.
+        hidden_sizes: hidden layers of the actor and of the critic.
+        layer_norm: LayerNorm after each hidden layer.
+        learning_rate: Adam's step size at the start.
+        learning_rate_end: step size at total_timesteps, reached along a line; null keeps it constant.
+        gamma: discount a step (1/15 s at tick_skip 8): 0.99 halves the future every 4.6 s.
+        gae_lambda: trace decay of the advantages.
+        clip: how far the ratio may move before its gradient stops.
+        value_clip: how far a value may move before its gradient stops, in scaled rewards; null does not clip.
+        value_weight: weight of the value loss.
+        entropy: weight of the entropy bonus at the start.
+        entropy_end: weight of the entropy bonus at total_timesteps, reached along a line; null keeps it constant.
+        normalise_returns: scale rewards by the running standard deviation of discounted returns.
+
+    Raises:
+        ValueError: a setting out of range, all of them named.
+    """
+
+    def __init__(
+        self,
+        observation_size: int = 180,
+        head: ActionHead | None = None,
+        hidden_sizes: Sequence[int] = (256, 256, 256),
+        layer_norm: bool = True,
+        learning_rate: float = 8.0e-4,
+        learning_rate_end: float | None = None,
+        gamma: float = 0.99,
+        gae_lambda: float = 0.95,
+        clip: float = 0.2,
+        value_clip: float | None = None,
+        value_weight: float = 0.5,
+        entropy: float = 0.01,
+        entropy_end: float | None = None,
+        normalise_returns: bool = True,
+    ) -> None:
+        super().__init__()
+        wrong = [
+            f"{name}={value} ({rule})"
+            for name, value, rule, holds in (
+                ("hidden_sizes", list(hidden_sizes), "all at least 1", all(size >= 1 for size in hidden_sizes)),
+                ("learning_rate", learning_rate, "above 0", learning_rate > 0),
+                ("learning_rate_end", learning_rate_end, "not below 0", (learning_rate_end or 0) >= 0),
+                ("gamma", gamma, "0 to 1", 0 <= gamma <= 1),
+                ("gae_lambda", gae_lambda, "0 to 1", 0 <= gae_lambda <= 1),
+                ("clip", clip, "above 0", clip > 0),
+                ("value_clip", value_clip, "above 0", value_clip is None or value_clip > 0),
+                ("value_weight", value_weight, "not below 0", value_weight >= 0),
+                ("entropy", entropy, "not below 0", entropy >= 0),
+                ("entropy_end", entropy_end, "not below 0", (entropy_end or 0) >= 0),
+            )
+            if not holds
+        ]
+        if wrong:
+            raise ValueError(f"model: {'; '.join(wrong)}")
+        self.policy = ActorCritic(observation_size, head or TableHead(), hidden_sizes, layer_norm)
+        self.return_scale = ReturnScale()
+        self.architecture = {
+            "observation_size": observation_size,
+            "head": type(self.policy.head).__name__,
+            "hidden_sizes": list(hidden_sizes),
+            "layer_norm": layer_norm,
+        }
+        self.learning_rate, self.learning_rate_end = learning_rate, learning_rate_end
+        self.gamma, self.gae_lambda = gamma, gae_lambda
+        self.clip, self.value_clip, self.value_weight = clip, value_clip, value_weight
+        self.entropy, self.entropy_end = entropy, entropy_end
+        self.normalise_returns = normalise_returns
+        self._entropy_weight = entropy
+        self._steps: list[Tensor] = []
+        self._bad_steps = self._bad_in_a_row = 0
+        self._explained = torch.zeros(())
+        self._last_loss = torch.zeros(())
+
+    @override
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=1e-5)
+
+    @override
+    def on_train_epoch_start(self) -> None:
+        progress = self.trainer.datamodule.progress  # type: ignore[attr-defined]
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = _along(self.learning_rate, self.learning_rate_end, progress)
+        self._entropy_weight = _along(self.entropy, self.entropy_end, progress)
+
+    @torch.no_grad()
+    def prepare(self, rollout: Rollout, size: int) -> Batch:
+        """Turn a rollout (T, N) into at most ``size`` flat samples to learn from, those that are valid, in time order.
+
+        Values, scaled rewards and advantages are computed for the whole rollout under the trainer's precision; the
+        advantages of the samples are brought to mean 0 and spread 1.
+        """
+        values, next_values = self._values(rollout)
+        ended = rollout.terminated | rollout.truncated
+        rewards = rollout.rewards
+        if self.normalise_returns:
+            self.return_scale.update(discounted_sums(rewards, ended, self.gamma))
+            rewards = (rewards / self.return_scale.std).clamp(-REWARD_LIMIT, REWARD_LIMIT)
+        advantages = generalised_advantages(
+            rewards, values, next_values, rollout.terminated, rollout.truncated, self.gamma, self.gae_lambda
+        )
+        chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]
+        batch = {
+            "observations": rollout.observations.flatten(0, 1),
+            "actions": rollout.actions.flatten(0, 1),
+            "log_probs": rollout.log_probs.flatten(),
+            "values": values.flatten(),
+            "returns": (advantages + values).flatten(),
+            "advantages": advantages.flatten(),
+        }
+        batch = {name: tensor[chosen] for name, tensor in batch.items()}
+        spread = batch["advantages"].std(correction=0)
+        batch["advantages"] = (batch["advantages"] - batch["advantages"].mean()) / (spread + 1e-8)
+        self._explained = explained_variance(batch["values"], batch["returns"])
+        return batch
+
+    def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+        """Values (T, N) of the observations, and of what followed each before any reset."""
+        num_steps, num_agents, size = rollout.observations.shape
+        values = self._value(rollout.observations.reshape(-1, size)).reshape(num_steps, num_agents)
+        next_values = torch.cat((values[1:], self._value(rollout.last_observations)[None]))
+        if len(rollout.final_index):
+            steps, agents = rollout.final_index.unbind(1)
+            next_values[steps, agents] = self._value(rollout.final_observations)
+        return values, next_values
+
+    def _value(self, observations: Tensor) -> Tensor:
+        with self.trainer.precision_plugin.forward_context():
+            return torch.cat([self.policy.value(chunk) for chunk in torch.split(observations, VALUE_CHUNK)])
+
+    @override
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        now = self.policy.evaluate(batch["observations"], batch["actions"])
+        log_ratio = now.log_probs - batch["log_probs"]
+        policy_loss = clipped_policy_loss(log_ratio, batch["advantages"], self.clip)
+        value_loss = clipped_value_loss(now.values, batch["values"], batch["returns"], self.value_clip)
+        entropy = now.entropy.mean()
+        loss = policy_loss + self.value_weight * value_loss - self._entropy_weight * entropy
+        with torch.no_grad():
+            kl, clipped = approximate_kl(log_ratio), clip_fraction(log_ratio, self.clip)
+            self._steps.append(torch.stack((policy_loss, value_loss, entropy, kl, clipped)).detach())
+        self._last_loss = loss.detach()
+        return loss
+
+    @override
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the weights and Adam's averages untouched when the loss or a gradient is not a number."""
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        finite = torch.isfinite(self._last_loss)
+        # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
+        if getattr(self.trainer.precision_plugin, "scaler", None) is None:
+            finite &= torch.isfinite(torch.nn.utils.get_total_norm(gradients))
+        if finite:
+            self._bad_in_a_row = 0
+            return
+        optimizer.zero_grad(set_to_none=True)  # Adam passes over parameters without a gradient
+        self._bad_steps += 1
+        self._bad_in_a_row += 1
+        if self._bad_in_a_row > MAX_BAD_STEPS:
+            raise BrokenTrainingError(
+                f"loss or gradients were NaN or infinite in {self._bad_in_a_row} updates in a row: "
+                "lower model.learning_rate, or set trainer.precision to 32-true"
+            )
+
+    @override
+    def on_train_epoch_end(self) -> None:
+        names = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
+        means = torch.stack(self._steps).mean(dim=0).cpu() if self._steps else torch.zeros(len(names))
+        self._steps.clear()
+        logged: dict[str, Any] = {f"ppo/{name}": value for name, value in zip(names, means, strict=True)}
+        logged["ppo/explained_variance"] = self._explained
+        logged["ppo/return_std"] = self.return_scale.std
+        logged["ppo/learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+        logged["ppo/entropy_weight"] = self._entropy_weight
+        logged["ppo/skipped_updates"] = float(self._bad_steps)
+        self.log_dict(logged)
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["architecture"] = self.architecture
+        # Saves happen between iterations only, so the position of Lightning's loops says nothing; restoring one that
+        # was taken inside ``on_train_epoch_end`` would train on one minibatch too many.
+        checkpoint.pop("loops", None)
+
+
+def _along(start: float, end: float | None, progress: float) -> float:
+    """The point at ``progress`` (0 to 1) of the line from start to end; start if there is no end."""
+    return start if end is None else start + (end - start) * min(progress, 1.0)

@@ -1,0 +1,217 @@
+"""ActorCritic: an actor, a critic, and an action head that turns the actor's outputs into actions.
+
+Shapes: B samples, D observation, O head outputs. Networks may run in 16 bit; logits, log-probabilities and values are
+float32.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete, Space
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from typing_extensions import override
+
+from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
+
+
+class Evaluation(NamedTuple):
+    """What the current policy thinks of actions taken earlier; each (B,) float32."""
+
+    log_probs: Tensor
+    entropy: Tensor
+    values: Tensor
+
+
+class ActionHead(nn.Module, ABC):
+    """A distribution over actions made from the actor's outputs.
+
+    Attributes:
+        num_outputs: how many numbers the actor has to give (O).
+    """
+
+    num_outputs: int
+
+    @abstractmethod
+    def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Actions (B, ...) and their log-probabilities (B,) for outputs (B, O)."""
+
+    @abstractmethod
+    def best(self, outputs: Tensor) -> Tensor:
+        """The most likely actions (B, ...)."""
+
+    @abstractmethod
+    def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Of actions (B, ...) under outputs (B, O); each (B,)."""
+
+    @abstractmethod
+    def to_env(self, actions: Tensor) -> np.ndarray:
+        """The actions as the environment takes them."""
+
+    @abstractmethod
+    def fits(self, space: Space[object]) -> bool:
+        """Whether an environment's single action space takes what ``to_env`` gives."""
+
+
+def choose(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """Indices (B,) drawn from (B, O) by inverse CDF, one uniform number (B,) each: the cheapest exact sampler here."""
+    cumulative = probabilities.cumsum(-1)
+    target = uniform[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, target, right=True).squeeze(-1).clamp_max(probabilities.shape[-1] - 1)
+
+
+class CategoricalHead(ActionHead):
+    """One of ``num_actions`` choices, for environments with a ``Discrete`` action space.
+
+    Args:
+        num_actions: how many choices.
+    """
+
+    def __init__(self, num_actions: int) -> None:
+        super().__init__()
+        self.num_outputs = num_actions
+
+    @override
+    def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        log_probs = F.log_softmax(outputs.float(), dim=-1)
+        uniform = torch.rand(len(outputs), generator=generator, device=generator.device).to(outputs.device)
+        actions = choose(log_probs.exp(), uniform)
+        return actions, log_probs.gather(1, actions[:, None]).squeeze(1)
+
+    @override
+    def best(self, outputs: Tensor) -> Tensor:
+        return outputs.argmax(-1)
+
+    @override
+    def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        log_probs = F.log_softmax(outputs.float(), dim=-1)
+        chosen = log_probs.gather(1, actions[:, None]).squeeze(1)
+        return chosen, -(log_probs.exp() * log_probs).sum(-1)
+
+    @override
+    def to_env(self, actions: Tensor) -> np.ndarray:
+        chosen: np.ndarray = actions.cpu().numpy()
+        return chosen
+
+    @override
+    def fits(self, space: Space[object]) -> bool:
+        return isinstance(space, Discrete) and int(space.n) == self.num_outputs
+
+
+class TableHead(CategoricalHead):
+    """One of the 90 rows of the field's standard table of controls."""
+
+    def __init__(self) -> None:
+        super().__init__(NUM_ACTIONS)
+
+    @override
+    def to_env(self, actions: Tensor) -> np.ndarray:
+        controls: np.ndarray = TABLE[super().to_env(actions)]
+        return controls
+
+    @override
+    def fits(self, space: Space[object]) -> bool:
+        return isinstance(space, Box) and space.shape == (NUM_CONTROLS,)
+
+
+class GaussianHead(ActionHead):
+    """Independent normal distributions with a learned spread, for continuous actions.
+
+    Args:
+        num_actions: how many numbers an action has.
+        scale: the environment's action is this times the drawn one, clipped by the environment.
+        initial_std: spread at the start.
+    """
+
+    def __init__(self, num_actions: int = NUM_CONTROLS, scale: float = 1.0, initial_std: float = 0.6) -> None:
+        super().__init__()
+        self.num_outputs = num_actions
+        self.scale = scale
+        self.log_std = nn.Parameter(torch.full((num_actions,), math.log(initial_std)))
+
+    @override
+    def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        noise = torch.randn(outputs.shape, generator=generator, device=generator.device).to(outputs.device)
+        actions = outputs.float() + self.log_std.exp() * noise
+        return actions, self._log_prob(outputs, actions)
+
+    @override
+    def best(self, outputs: Tensor) -> Tensor:
+        return outputs.float()
+
+    @override
+    def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        entropy = (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum()
+        return self._log_prob(outputs, actions), entropy.expand(len(outputs))
+
+    def _log_prob(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        z = (actions - outputs.float()) / self.log_std.exp()
+        return (-0.5 * z.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
+
+    @override
+    def to_env(self, actions: Tensor) -> np.ndarray:
+        return self.scale * actions.float().cpu().numpy()
+
+    @override
+    def fits(self, space: Space[object]) -> bool:
+        return isinstance(space, Box) and space.shape == (self.num_outputs,)
+
+
+def network(num_inputs: int, hidden_sizes: Sequence[int], num_outputs: int, layer_norm: bool, gain: float) -> nn.Module:
+    """Linear, LayerNorm if wanted, ReLU for each hidden size; orthogonal weights, ``gain`` for the last layer."""
+    layers: list[nn.Module] = []
+    for size in hidden_sizes:
+        layers.append(_linear(num_inputs, size, math.sqrt(2)))
+        if layer_norm:
+            layers.append(nn.LayerNorm(size))
+        layers.append(nn.ReLU())
+        num_inputs = size
+    return nn.Sequential(*layers, _linear(num_inputs, num_outputs, gain))
+
+
+def _linear(num_inputs: int, num_outputs: int, gain: float) -> nn.Linear:
+    layer = nn.Linear(num_inputs, num_outputs)
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ActorCritic(nn.Module):
+    """Actor and critic with separate bodies: the actor alone acts, the critic values whole rollouts afterwards.
+
+    Args:
+        observation_size: numbers a car sees (D).
+        head: turns the actor's outputs into actions.
+        hidden_sizes: of actor and critic.
+        layer_norm: LayerNorm after each hidden layer.
+    """
+
+    def __init__(
+        self,
+        observation_size: int,
+        head: ActionHead,
+        hidden_sizes: Sequence[int] = (256, 256, 256),
+        layer_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.head = head
+        self.actor = network(observation_size, hidden_sizes, head.num_outputs, layer_norm, gain=0.01)
+        self.critic = network(observation_size, hidden_sizes, 1, layer_norm, gain=1.0)
+
+    def act(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw actions (B, ...) and their log-probabilities (B,) for observations (B, D)."""
+        return self.head.sample(self.actor(observations), generator)
+
+    def value(self, observations: Tensor) -> Tensor:
+        """Values (B,) of observations (B, D)."""
+        value: Tensor = self.critic(observations)
+        return value.squeeze(-1).float()
+
+    def evaluate(self, observations: Tensor, actions: Tensor) -> Evaluation:
+        """Log-probabilities of ``actions``, entropy and values, with gradients."""
+        log_probs, entropy = self.head.log_prob_and_entropy(self.actor(observations), actions)
+        return Evaluation(log_probs, entropy, self.value(observations))

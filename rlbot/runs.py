@@ -1,0 +1,177 @@
+"""A run's folder: who holds it, what it keeps, and which of its checkpoints can be trusted."""
+
+import contextlib
+import io
+import os
+import re
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from typing_extensions import override
+
+LAST = "last.ckpt"
+CHECKPOINTS = "checkpoints"
+NUMBERED = re.compile(r"timesteps_(\d{12})\.ckpt")
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used; the message is one line that names it and says what to do."""
+
+
+def numbered_name(timesteps: int) -> str:
+    """File name of the checkpoint at this many timesteps."""
+    return f"timesteps_{timesteps:012d}.ckpt"
+
+
+def numbered_checkpoints(folder: Path) -> dict[int, Path]:
+    """Numbered checkpoint files of a folder by their timesteps, oldest first."""
+    found = ((NUMBERED.fullmatch(file.name), file) for file in folder.glob("*.ckpt"))
+    return dict(sorted((int(match[1]), file) for match, file in found if match))
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to the disk and renames, so that a name always means a whole file."""
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        scratch = target.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            with scratch.open("wb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(scratch, target)
+        except OSError:
+            scratch.unlink(missing_ok=True)
+            raise
+
+    @override
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        return load(Path(path))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of this trainer; nothing in the file can run code.
+
+    Raises:
+        InputError: the file is missing, cut, changed, or not from this trainer.
+    """
+    if not path.is_file():
+        raise InputError(f"ckpt_path={path}: there is no such file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch does not look at the checksums
+        if damaged is not None:
+            raise InputError(f"ckpt_path={path}: the file is damaged (checksum of {damaged})")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = "cut or no checkpoint" if isinstance(error, zipfile.BadZipFile) else type(error).__name__
+        raise InputError(f"ckpt_path={path}: the file cannot be read as a checkpoint ({reason})") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "metadata", "architecture"} <= checkpoint.keys():
+        raise InputError(f"ckpt_path={path}: not a checkpoint of this trainer")
+    return checkpoint
+
+
+def newest_valid(folder: Path) -> tuple[Path, list[str]]:
+    """The newest checkpoint of a run that can be read, and what had to be skipped on the way.
+
+    Raises:
+        InputError: there is none.
+    """
+    last = folder / LAST
+    candidates = [last] if last.is_file() else []
+    candidates += reversed(numbered_checkpoints(folder).values())
+    skipped: list[str] = []
+    for path in candidates:
+        reason = why_invalid(path)
+        if reason is None:
+            return path, skipped
+        skipped.append(reason)
+    raise InputError("; ".join([f"ckpt_path=last: {folder} holds no checkpoint that can be read", *skipped]))
+
+
+def why_invalid(path: Path) -> str | None:
+    """Why ``load`` refuses the file; None if it does not."""
+    try:
+        load(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+class RunFolder:
+    """The folder of one run, held by one process at a time.
+
+    Args:
+        path: the folder.
+        resume: go on in what is there; otherwise an earlier run there is moved aside, never destroyed.
+
+    Raises:
+        InputError: the folder cannot be written, or another process holds it.
+    """
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        self.path = path
+        parent = path.absolute().parent
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(parent / f".{path.name}.lock")
+            self._holder = parent / f".{path.name}.pid"
+            self._lock.acquire(timeout=0)
+            self._holder.write_text(str(os.getpid()), encoding="utf-8")
+        except Timeout:
+            raise InputError(
+                f"logdir={path}: the run of process {self._who()} uses this folder; choose another --logdir"
+            ) from None
+        except OSError as error:
+            raise InputError(f"logdir={path}: cannot be written ({error.strerror})") from error
+        try:
+            if not resume:
+                self._move_aside()
+            (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            for leftover in (path / CHECKPOINTS).glob("*.tmp"):
+                leftover.unlink()
+            probe = path / ".writable"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            self.release()
+            raise InputError(f"logdir={path}: cannot be written ({error.strerror})") from error
+
+    def _who(self) -> str:
+        with contextlib.suppress(OSError):
+            return self._holder.read_text(encoding="utf-8")
+        return "(unknown)"
+
+    def _move_aside(self) -> None:
+        """An earlier run keeps its files under a name that tells when it was last written to."""
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if not self.path.is_dir():
+            raise NotADirectoryError(20, "it is a file")
+        stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(self.path.stat().st_mtime))
+        base = "run" if self.path.name == "latest_run" else self.path.name
+        for attempt in range(1000):
+            target = self.path.with_name(f"{base}_{stamp}" + (f"_{attempt}" if attempt else ""))
+            if not target.exists():
+                self.path.rename(target)
+                print(f"[OK] The run that was in {self.path} is now in {target}", flush=True)
+                return
+        raise FileExistsError(17, "no free name to move the earlier run to")
+
+    def release(self) -> None:
+        """Let another run have the folder."""
+        with contextlib.suppress(OSError):
+            self._holder.unlink()
+        self._lock.release()
