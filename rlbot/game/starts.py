@@ -126,6 +126,47 @@ class RandomStart(Start):
         return position
 
 
+class NearBall(Start):
+    """The ball rolls on the ground and every car stands near it, more or less facing it: many touches early on.
+
+    Args:
+        weight: how often it is drawn, relative to the other starts.
+        farthest: longest distance of a car to the ball, uu; the shortest is 400.
+        aside: largest angle between a car's nose and the ball, radians.
+    """
+
+    def __init__(self, weight: float = 1.0, farthest: float = 2500.0, aside: float = 1.0) -> None:
+        super().__init__(weight)
+        self.farthest = farthest
+        self.aside = aside
+
+    def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
+        """See ``Start``."""
+        num_cars = len(team)
+        clear = np.array([SIDE_WALL_X - 500, BACK_WALL_Y - 600])
+        ball = rng.uniform(400 - clear, clear - 400)
+        # Each car in a sector of its own and inside the field, so that no two bodies are put into one place.
+        sector = 2 * np.pi / num_cars
+        bearing = rng.uniform(-np.pi, np.pi) + sector * (rng.permutation(num_cars) + rng.uniform(0.3, 0.7, num_cars))
+        outward = np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
+        to_edge = ((clear - ball * np.sign(outward)) / np.maximum(np.abs(outward), 1e-9)).min(axis=-1)
+        distance = np.minimum(rng.uniform(400, self.farthest, num_cars), to_edge)
+        place = ball + distance[:, None] * outward
+        to_ball = ball - place
+        yaw = np.arctan2(to_ball[:, 1], to_ball[:, 0]) + rng.uniform(-self.aside, self.aside, num_cars)
+        ahead = np.stack([np.cos(yaw), np.sin(yaw), np.zeros(num_cars)], axis=-1)
+        return ArenaStart(
+            ball_position=np.array([*ball, BALL_RADIUS + 2]),
+            ball_velocity=np.array([*rng.uniform(-500, 500, 2), 0]),
+            ball_angular_velocity=np.zeros(3),
+            car_position=np.concatenate([place, np.full((num_cars, 1), CAR_REST_Z)], axis=1),
+            car_yaw_pitch_roll=np.stack([yaw, np.zeros(num_cars), np.zeros(num_cars)], axis=-1),
+            car_velocity=ahead * rng.uniform(0, CAR_MAX_SPEED / 2, (num_cars, 1)),
+            car_angular_velocity=np.zeros((num_cars, 3)),
+            car_boost=rng.uniform(0, 100, num_cars),
+        )
+
+
 def _directions(rng: np.random.Generator, count: int) -> np.ndarray:
     """(count, 3) unit vectors, evenly over the sphere."""
     vectors = rng.normal(size=(count, 3))
