@@ -19,6 +19,8 @@ MAX_FAILED_SAVES = 3
 class SaveError(RuntimeError):
     """Checkpoints could not be written several times in a row."""
 
+    exit_code = 75
+
 
 class TimestepCheckpoint(Checkpoint):
     """Saves at iteration boundaries, where the rollout is consumed and nothing is half done.

@@ -5,6 +5,7 @@ The composition root: it stands above the callbacks and wires everything togethe
 """
 
 import logging
+import re
 import shutil
 import sys
 import warnings
@@ -272,6 +273,15 @@ def _check_yaml(file: str) -> None:
         raise InputError(f"config={file}: holds no settings")
 
 
+def _explain(message: str) -> str:
+    """Jsonargparse's message, or what to do where it only says that an import is not allowed."""
+    denied = re.search(r"Importing '([\w.]+)' is not allowed", message)
+    if denied is None:
+        return message
+    path = denied[1]
+    return f"class_path {path}: not imported, because it is no part of this project; add --allow {path.split('.')[0]}"
+
+
 def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The arguments as LightningCLI takes them (``fit``, base settings, debug settings), and the allowed modules."""
     given = list(arguments[1:] if arguments[:1] == ["fit"] else arguments)
@@ -312,7 +322,12 @@ def train(arguments: Sequence[str]) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     words, allowed = arrange(arguments)
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*ALLOWED_IMPORTS, *allowed])
+    set_parsing_settings(
+        import_path_denylist=["*"],
+        import_path_allowlist=[*ALLOWED_IMPORTS, *allowed],
+        instantiate_subclass_spec_in_any=True,  # data.env takes what any allowed class_path makes
+        validate_subclass_spec_in_any=True,
+    )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a user's own module lies where the command is run
     sys.argv = sys.argv[:1]  # LightningCLI is given its arguments
@@ -333,5 +348,5 @@ def train(arguments: Sequence[str]) -> int:
             load_from_checkpoint_support=False,
         )
     except ArgumentError as error:
-        raise InputError(str(error)) from error
+        raise InputError(_explain(str(error))) from error
     return 128 + cli.stop.signum if cli.stop.signum else 0

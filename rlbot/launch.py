@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn, TextIO
 
-EXIT_BAD_INPUT, EXIT_TRY_AGAIN = 2, 75
+EXIT_TRY_AGAIN = 75
 LESS_MEMORY = "lower data.num_envs, data.minibatch_size or data.batch_size, then resume with --ckpt_path last"
 
 
@@ -59,19 +59,11 @@ def _explain(error: Exception) -> int:
     """Print what went wrong and give the exit code; crashes are raised on, with their traceback."""
     import torch
 
-    from rlbot.runs import InputError
-    from rlbot.sim.meshes import MeshError
-
-    if isinstance(error, (InputError, MeshError)):
-        say_error(error)
-        return EXIT_BAD_INPUT
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         say_error(f"out of memory: {LESS_MEMORY}")
         return EXIT_TRY_AGAIN
-    if type(error).__name__ == "SaveError":
-        say_error(error)
-        return EXIT_TRY_AGAIN
-    if type(error).__name__ == "BrokenTrainingError":
-        say_error(error)
-        return 1
-    raise error
+    code: int | None = getattr(error, "exit_code", None)  # errors whose message is all a person needs have one
+    if code is None:
+        raise error
+    say_error(error)
+    return code

@@ -22,6 +22,8 @@ NUMBERED = re.compile(r"timesteps_(\d{12})\.ckpt")
 class InputError(Exception):
     """Something the user gave cannot be used; the message is one line that names it and says what to do."""
 
+    exit_code = 2
+
 
 def numbered_name(timesteps: int) -> str:
     """File name of the checkpoint at this many timesteps."""

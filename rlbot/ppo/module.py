@@ -29,6 +29,8 @@ MAX_BAD_STEPS = 5  # updates in a row that may be skipped for NaN
 class BrokenTrainingError(RuntimeError):
     """The loss or the gradients were NaN or infinite too often in a row."""
 
+    exit_code = 1
+
 
 class PPO(L.LightningModule):
     """Proximal policy optimisation of an actor-critic.
@@ -104,6 +106,7 @@ class PPO(L.LightningModule):
         self.normalise_returns = normalise_returns
         self._entropy_weight = entropy
         self._steps: list[Tensor] = []
+        self._gradient_norms: list[Tensor] = []
         self._bad_steps = self._bad_in_a_row = 0
         self._explained = torch.zeros(())
         self._last_loss = torch.zeros(())
@@ -181,11 +184,12 @@ class PPO(L.LightningModule):
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Leave the weights and Adam's averages untouched when the loss or a gradient is not a number."""
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        self._gradient_norms.append(norm)
         finite = torch.isfinite(self._last_loss)
         # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:
-            finite &= torch.isfinite(torch.nn.utils.get_total_norm(gradients))
+            finite &= torch.isfinite(norm)
         if finite:
             self._bad_in_a_row = 0
             return
@@ -203,7 +207,10 @@ class PPO(L.LightningModule):
         names = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
         means = torch.stack(self._steps).mean(dim=0).cpu() if self._steps else torch.zeros(len(names))
         self._steps.clear()
+        norms = torch.stack(self._gradient_norms).cpu() if self._gradient_norms else torch.zeros(1)
+        self._gradient_norms.clear()
         logged: dict[str, Any] = {f"ppo/{name}": value for name, value in zip(names, means, strict=True)}
+        logged["ppo/gradient_norm"] = norms[norms.isfinite()].mean() if norms.isfinite().any() else norms.mean()
         logged["ppo/explained_variance"] = self._explained
         logged["ppo/return_std"] = self.return_scale.std
         logged["ppo/learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]

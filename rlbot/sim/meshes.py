@@ -26,6 +26,8 @@ INSIDE_PACKAGE = Path("rocket_league", "sim", "collision_meshes")
 class MeshError(RuntimeError):
     """The collision meshes are missing or are not the right files; the message says what to do."""
 
+    exit_code = 2
+
 
 def digest(folder: Path) -> str | None:
     """SHA-256 of ``folder/soccar/mesh_0.cmf`` to ``mesh_15.cmf`` joined; None when a file is missing."""
