@@ -99,7 +99,7 @@ class RolloutDataModule(L.LightningDataModule):
         self._mode = "1v1"
         self._opponent: Opponent | None = None
         self._collector: Collector | None = None
-        self.timesteps = 0
+        self.timesteps = self.num_iterations = 0
         self.iteration: Iteration | None = None
 
     @property
@@ -189,6 +189,7 @@ class RolloutDataModule(L.LightningDataModule):
         )
         batch = module.prepare(rollout, size)
         self.timesteps += len(batch["advantages"])
+        self.num_iterations += 1
         self.iteration = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=time.perf_counter() - begun,
@@ -221,14 +222,15 @@ class RolloutDataModule(L.LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """The count of timesteps. With ``exact_resume`` a save also retires the arenas, as resuming will."""
+        """The counts of timesteps and iterations. With ``exact_resume`` a save also retires the arenas, as resuming will."""
         if self.exact_resume:
             self._release()
-        return {"timesteps": self.timesteps}
+        return {"timesteps": self.timesteps, "num_iterations": self.num_iterations}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.timesteps = int(state_dict["timesteps"])
+        self.num_iterations = int(state_dict["num_iterations"])
 
     @override
     def teardown(self, stage: str) -> None:

@@ -216,6 +216,7 @@ class PPO(L.LightningModule):
         logged["ppo/learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         logged["ppo/entropy_weight"] = self._entropy_weight
         logged["ppo/skipped_updates"] = float(self._bad_steps)
+        logged["epoch"] = float(self.trainer.datamodule.num_iterations)  # type: ignore[attr-defined]
         # "step" is the x-axis of everything logged; float64, because float32 is exact to 16.7 million only.
         logged["step"] = torch.tensor(self.trainer.datamodule.timesteps, dtype=torch.float64)  # type: ignore[attr-defined]
         self.log_dict(logged)
