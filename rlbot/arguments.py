@@ -1,0 +1,83 @@
+"""The words of the command line and the YAML files, checked and put in order before anything is built."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlbot.__main__ import ROOT
+from rlbot.runs import InputError
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may stand only once."""
+
+
+def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in keys:
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+        keys.add(key)
+    loader.flatten_mapping(node)
+    return dict(loader.construct_mapping(node, deep=True))
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def check_yaml(file: str) -> None:
+    """Refuse a missing or malformed file and duplicate keys, naming the line."""
+    try:
+        with Path(file).open(encoding="utf-8") as stream:
+            settings = yaml.load(stream, Loader=_UniqueKeys)
+    except OSError as error:
+        raise InputError(f"config={file}: cannot be read ({error.strerror})") from error
+    except yaml.MarkedYAMLError as error:
+        where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"config={file}{where}: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"config={file}: {error}") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"config={file}: holds no settings")
+
+
+def explain(message: str) -> str:
+    """Jsonargparse's message, or what to do where it only says that an import is not allowed."""
+    denied = re.search(r"Importing '([\w.]+)' is not allowed", message)
+    if denied is None:
+        return message
+    path = denied[1]
+    return f"class_path {path}: not imported, because it is no part of this project; add --allow {path.split('.')[0]}"
+
+
+def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments as LightningCLI takes them (``fit``, base settings, debug settings), and the allowed modules."""
+    given = list(arguments[1:] if arguments[:1] == ["fit"] else arguments)
+    allowed, rest, debug = [], [], False
+    while given:
+        word = given.pop(0)
+        if word == "--debug":
+            debug = True
+        elif word == "--allow" or word.startswith("--allow="):
+            name = word.partition("=")[2] or (given.pop(0) if given else "")
+            if not name or not all(part.isidentifier() for part in name.split(".")):
+                raise InputError(f"--allow {name}: must be followed by the name of a module")
+            allowed.append(name)
+        elif word in ("--config", "-c"):
+            rest.append(f"--config={given.pop(0) if given else ''}")
+        else:
+            rest.append(word)
+    configs = [word for word in rest if word.startswith("--config=")]
+    if not configs:
+        rest.insert(0, f"--config={ROOT / 'configs' / 'base.yaml'}")
+    if debug:
+        last = max(i for i, word in enumerate(rest) if word.startswith("--config="))
+        rest.insert(last + 1, f"--config={ROOT / 'configs' / 'debug.yaml'}")
+    for word in rest:
+        if word.startswith("--config="):
+            check_yaml(word.removeprefix("--config="))
+    return ["fit", *rest], allowed
