@@ -222,7 +222,7 @@ class RolloutDataModule(L.LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """The counts of timesteps and iterations. With ``exact_resume`` a save also retires the arenas, as resuming will."""
+        """Timesteps and iterations so far. With ``exact_resume`` a save also retires the arenas, as resuming will."""
         if self.exact_resume:
             self._release()
         return {"timesteps": self.timesteps, "num_iterations": self.num_iterations}
