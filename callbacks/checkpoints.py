@@ -11,15 +11,10 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
+from rlbot.errors import TryAgainError
 from rlbot.runs import LAST, numbered_checkpoints, numbered_name
 
 MAX_FAILED_SAVES = 3
-
-
-class SaveError(RuntimeError):
-    """Checkpoints could not be written several times in a row."""
-
-    exit_code = 75
 
 
 class TimestepCheckpoint(Checkpoint):
@@ -113,7 +108,7 @@ class TimestepCheckpoint(Checkpoint):
                 f"[ERROR] Checkpoint at {timesteps} timesteps not written ({error.strerror}): training goes on"
             )
             if self._failed_saves >= MAX_FAILED_SAVES:
-                raise SaveError(
+                raise TryAgainError(
                     f"{self._failed_saves} checkpoints in a row could not be written to {self.folder} "
                     f"({error.strerror}): make room, then resume with --ckpt_path last"
                 ) from error

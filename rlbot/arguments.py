@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from rlbot.__main__ import ROOT
-from rlbot.runs import InputError
+from rlbot.errors import InputError
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -31,9 +31,11 @@ from callbacks import (
     TimestepProgressBar,
 )
 from rlbot.arguments import arrange, explain
+from rlbot.errors import InputError
+from rlbot.ppo.checkpoint import AtomicCheckpointIO, load
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
-from rlbot.runs import CHECKPOINTS, AtomicCheckpointIO, InputError, RunFolder, load, newest_valid
+from rlbot.runs import CHECKPOINTS, RunFolder, newest_valid
 
 ALLOWED_IMPORTS = ["callbacks", "gymnasium", "lightning", "rlbot", "stable_baselines3", "torch", "torchmetrics"]
 DESCRIPTION = (

@@ -1,28 +1,19 @@
 """A run's folder: who holds it, what it keeps, and which of its checkpoints can be trusted."""
 
 import contextlib
-import io
 import os
 import re
 import time
-import zipfile
 from pathlib import Path
-from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from typing_extensions import override
+
+from rlbot.errors import InputError
+from rlbot.ppo.checkpoint import load
 
 LAST = "last.ckpt"
 CHECKPOINTS = "checkpoints"
 NUMBERED = re.compile(r"timesteps_(\d{12})\.ckpt")
-
-
-class InputError(Exception):
-    """Something the user gave cannot be used; the message is one line that names it and says what to do."""
-
-    exit_code = 2
 
 
 def numbered_name(timesteps: int) -> str:
@@ -34,55 +25,6 @@ def numbered_checkpoints(folder: Path) -> dict[int, Path]:
     """Numbered checkpoint files of a folder by their timesteps, oldest first."""
     found = ((NUMBERED.fullmatch(file.name), file) for file in folder.glob("*.ckpt"))
     return dict(sorted((int(match[1]), file) for match, file in found if match))
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to the disk and renames, so that a name always means a whole file."""
-
-    @override
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        scratch = target.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            with scratch.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(scratch, target)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
-
-    @override
-    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        return load(Path(path))
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of this trainer; nothing in the file can run code.
-
-    Raises:
-        InputError: the file is missing, cut, changed, or not from this trainer.
-    """
-    if not path.is_file():
-        raise InputError(f"ckpt_path={path}: there is no such file")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch does not look at the checksums
-        if damaged is not None:
-            raise InputError(f"ckpt_path={path}: the file is damaged (checksum of {damaged})")
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except InputError:
-        raise
-    except Exception as error:
-        reason = "cut or no checkpoint" if isinstance(error, zipfile.BadZipFile) else type(error).__name__
-        raise InputError(f"ckpt_path={path}: the file cannot be read as a checkpoint ({reason})") from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "metadata", "architecture"} <= checkpoint.keys():
-        raise InputError(f"ckpt_path={path}: not a checkpoint of this trainer")
-    return checkpoint
 
 
 def newest_valid(folder: Path) -> tuple[Path, list[str]]:

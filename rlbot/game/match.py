@@ -134,6 +134,9 @@ class Match:
         state = arenas.step(controls, active)
         live = ~state.faulty if active is None else active & ~state.faulty
         terms = np.stack([reward.weight * reward(state) for reward in self.rewards]).astype(np.float32)
+        if not np.isfinite(terms).all():
+            broken = [r.name for r, term in zip(self.rewards, terms, strict=True) if not np.isfinite(term).all()]
+            raise ValueError(f"reward {', '.join(broken)} is NaN or infinite")
         held = np.stack([ending(state) for ending in self.endings]) & live
         truncates = np.array([ending.truncates for ending in self.endings])
         terminated = held[~truncates].any(axis=0)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from rlbot.errors import InputError
+from rlbot.ppo.checkpoint import load
 from rlbot.ppo.policy import ActionHead, ActorCritic, CategoricalHead, GaussianHead, TableHead, choose
 from rlbot.sim.state import FloatArray
 
@@ -30,24 +32,24 @@ class FrozenPolicy:
         """Read the policy of a checkpoint; nothing in the file can run code.
 
         Raises:
-            ValueError: the file is no checkpoint of this trainer, or its policy does not play Rocket League.
+            InputError: the file is no checkpoint of this trainer, or its policy does not play Rocket League.
         """
+        checkpoint = load(path)
         try:
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
             return cls(_rebuild(checkpoint), str(path))
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
-            raise ValueError(f"{path} holds no policy that can play ({str(error).splitlines()[0]})") from error
-        except Exception as error:  # UnpicklingError and whatever else a foreign file provokes in torch.load
-            raise ValueError(f"{path} is no checkpoint ({type(error).__name__})") from error
+        except (RuntimeError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path} holds no policy that can play ({reason})") from error
 
     @torch.no_grad()
     def __call__(self, observations: FloatArray, noise: FloatArray) -> FloatArray:
         """See ``Opponent``."""
         flat = torch.from_numpy(observations.reshape(-1, observations.shape[-1]))
-        outputs = self._policy.actor(flat)
+        with torch.autocast("cpu", enabled=False):  # a rollout steps its environment inside the trainer's precision
+            outputs = self._policy.actor(flat)
         head = self._policy.head
         if isinstance(head, CategoricalHead):
-            actions: Tensor = choose(outputs.softmax(-1), torch.from_numpy(noise.reshape(-1)))
+            actions: Tensor = choose(outputs.softmax(-1, dtype=torch.float32), torch.from_numpy(noise.reshape(-1)))
         else:
             actions = head.best(outputs)
         controls: FloatArray = head.to_env(actions).reshape(*noise.shape, -1)
@@ -57,8 +59,9 @@ class FrozenPolicy:
 def _rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
     made = checkpoint["architecture"]
     if made["head"] not in HEADS:
-        raise ValueError(f"its head {made['head']} is none of {', '.join(HEADS)}")
-    policy = ActorCritic(made["observation_size"], HEADS[made["head"]](), made["hidden_sizes"], made["layer_norm"])
+        raise KeyError(f"its head {made['head']} is none of {', '.join(HEADS)}")
+    head = HEADS[made["head"]](**made["head_arguments"])
+    policy = ActorCritic(made["observation_size"], head, made["hidden_sizes"], made["layer_norm"])
     prefix = "policy."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     policy.load_state_dict(weights)

@@ -42,7 +42,7 @@ class RolloutDataModule(L.LightningDataModule):
     Args:
         num_envs: arenas (matches simulated side by side). Each of the learner's cars in each arena gives experience.
         batch_size: timesteps an iteration.
-        minibatch_size: timesteps an update; the last one of a pass takes what is left.
+        minibatch_size: timesteps an update, at most: a pass is cut evenly.
         epochs: passes over an iteration's timesteps.
         total_timesteps: the run ends here; the last iteration is cut to fit.
         tick_skip: physics ticks (1/120 s) a decision.
@@ -181,6 +181,7 @@ class RolloutDataModule(L.LightningDataModule):
         collector = self.open(module)
         self._generator = torch.Generator().manual_seed(self._seed(trainer.global_rank, "noise"))
         size = self.next_size
+        self._num_minibatches = math.ceil(size / self.minibatch_size)  # as announced, also if steps are left out
         rollout = collector.collect(
             module.policy,
             math.ceil(size / collector.num_agents),
@@ -206,8 +207,10 @@ class RolloutDataModule(L.LightningDataModule):
         for _ in range(self.epochs):
             order = torch.randperm(size, generator=self._generator).to(batch["advantages"].device)
             mixed = {name: tensor[order] for name, tensor in batch.items()}
-            for begin in range(0, size, self.minibatch_size):
-                yield {name: tensor[begin : begin + self.minibatch_size] for name, tensor in mixed.items()}
+            for k in range(self._num_minibatches):
+                cut = slice(k * size // self._num_minibatches, (k + 1) * size // self._num_minibatches)
+                if cut.start < cut.stop:
+                    yield {name: tensor[cut] for name, tensor in mixed.items()}
 
     def _seed(self, rank: int, purpose: str) -> int:
         """Seed of this iteration's new arenas, or of its policy noise and shuffling."""

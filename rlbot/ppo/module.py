@@ -96,6 +96,7 @@ class PPO(L.LightningModule):
         self.architecture = {
             "observation_size": observation_size,
             "head": type(self.policy.head).__name__,
+            "head_arguments": self.policy.head.arguments,
             "hidden_sizes": list(hidden_sizes),
             "layer_norm": layer_norm,
         }
@@ -133,10 +134,12 @@ class PPO(L.LightningModule):
         ended = rollout.terminated | rollout.truncated
         rewards = rollout.rewards
         if self.normalise_returns:
-            self.return_scale.update(discounted_sums(rewards, ended, self.gamma))
+            self.return_scale.update(discounted_sums(rewards, ended, self.gamma)[rollout.valid])
             rewards = (rewards / self.return_scale.std).clamp(-REWARD_LIMIT, REWARD_LIMIT)
+        truncated = rollout.truncated.clone()  # nothing is learned from an invalid step, nor through it
+        truncated[:-1] |= ~rollout.valid[1:]
         advantages = generalised_advantages(
-            rewards, values, next_values, rollout.terminated, rollout.truncated, self.gamma, self.gae_lambda
+            rewards, values, next_values, rollout.terminated, truncated, self.gamma, self.gae_lambda
         )
         chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]
         batch = {

@@ -31,6 +31,8 @@ class ReturnScale(nn.Module):
     def update(self, sums: Tensor) -> None:
         """Take in more sums, of any shape (Chan et al.'s parallel variance)."""
         new = sums.double().flatten()
+        if len(new) == 0:
+            return
         count = self.count + len(new)
         delta = new.mean() - self.mean
         self.squares += new.var(correction=0) * len(new) + delta.square() * self.count * len(new) / count

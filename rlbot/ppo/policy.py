@@ -32,9 +32,11 @@ class ActionHead(nn.Module, ABC):
 
     Attributes:
         num_outputs: how many numbers the actor has to give (O).
+        arguments: what the head was made with, as plain values: a checkpoint holds them.
     """
 
     num_outputs: int
+    arguments: dict[str, float]
 
     @abstractmethod
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -74,6 +76,7 @@ class CategoricalHead(ActionHead):
     def __init__(self, num_actions: int) -> None:
         super().__init__()
         self.num_outputs = num_actions
+        self.arguments = {"num_actions": num_actions}
 
     @override
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -99,7 +102,7 @@ class CategoricalHead(ActionHead):
 
     @override
     def fits(self, space: Space[object]) -> bool:
-        return isinstance(space, Discrete) and int(space.n) == self.num_outputs
+        return isinstance(space, Discrete) and (int(space.n), int(space.start)) == (self.num_outputs, 0)
 
 
 class TableHead(CategoricalHead):
@@ -107,6 +110,7 @@ class TableHead(CategoricalHead):
 
     def __init__(self) -> None:
         super().__init__(NUM_ACTIONS)
+        self.arguments = {}
 
     @override
     def to_env(self, actions: Tensor) -> np.ndarray:
@@ -131,6 +135,7 @@ class GaussianHead(ActionHead):
         super().__init__()
         self.num_outputs = num_actions
         self.scale = scale
+        self.arguments = {"num_actions": num_actions, "scale": scale, "initial_std": initial_std}
         self.log_std = nn.Parameter(torch.full((num_actions,), math.log(initial_std)))
 
     @override

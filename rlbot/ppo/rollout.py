@@ -120,7 +120,7 @@ class Collector:
                 action, log_probs[t] = policy.act(observed[t].to(device), generator)
                 actions.append(action)
                 following, rewards[t], terminated[t], truncated[t], infos = self.env.step(policy.head.to_env(action))
-                valid[t] = ~self._resetting & ~infos.get("faulty", False)
+                valid[t] = ~self._resetting & np.logical_not(infos.get("faulty", False))
                 ended = terminated[t] | truncated[t]
                 self._count(rewards[t], ended, valid[t], returns, steps)
                 if self._next_step:

@@ -43,6 +43,8 @@ class VecEnvAdapter(VectorEnv[Any, Any, Any]):
                 [info.get("terminal_observation", row) for info, row in zip(infos, observations, strict=True)]
             )
             found["_final_obs"] = dones
+        if any(info.get("faulty") for info in infos):
+            found["faulty"] = np.array([bool(info.get("faulty")) for info in infos])
         return observations, rewards, dones & ~truncated, truncated, found
 
     def close(self, **kwargs: Any) -> None:

@@ -17,16 +17,16 @@ from pathlib import Path
 import platformdirs
 import RocketSim
 
+from rlbot.errors import InputError
+
 NUM_MESHES = 16
 SHA256 = "78f599a5464291c021c92fbb636d7139d17286321a3892281a19d9b5e765aea8"  # of mesh_0 … mesh_15, joined
 REQUIREMENT = "rlgym-rocket-league==2.0.1"
 INSIDE_PACKAGE = Path("rocket_league", "sim", "collision_meshes")
 
 
-class MeshError(RuntimeError):
+class MeshError(InputError):
     """The collision meshes are missing or are not the right files; the message says what to do."""
-
-    exit_code = 2
 
 
 def digest(folder: Path) -> str | None:

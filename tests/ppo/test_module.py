@@ -1,0 +1,298 @@
+"""PPO in real fits: the same policy acts and learns, schedules, clipping, broken numbers, and what it learns from."""
+
+import copy
+import math
+
+import pytest
+import torch
+from counting_env import CountingEnv
+from gymnasium.vector import AutoresetMode
+from small_fit import fit, trainer, weights
+from torch import nn
+
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO, BrokenTrainingError
+from rlbot.ppo.policy import CategoricalHead
+from rlbot.ppo.rollout import Collector
+
+SAME_STEP, NEXT_STEP = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
+
+
+def counting_data(endings, total=64, **sizes):
+    env = CountingEnv(2, endings, SAME_STEP)
+    return RolloutDataModule(env=env, total_timesteps=total, **{"batch_size": 32, "minibatch_size": 8} | sizes)
+
+
+def counting_ppo(kind=PPO, **settings):
+    torch.manual_seed(1)
+    return kind(3, CategoricalHead(4), (8,), **settings)
+
+
+# Acting and learning see the same policy.
+
+
+class RecordsRatios(PPO):
+    """Keeps the log-ratios that ``training_step`` meets, by position of the minibatch."""
+
+    def training_step(self, batch, batch_idx):
+        with torch.no_grad():
+            now = self.policy.evaluate(batch["observations"], batch["actions"])
+        self.ratios = [*getattr(self, "ratios", []), (batch_idx, now.log_probs - batch["log_probs"])]
+        return super().training_step(batch, batch_idx)
+
+
+def log_ratios(precision):
+    """Of the first minibatches and of the last ones of a fit in Rocket League."""
+    torch.set_num_threads(2)
+    torch.manual_seed(1)
+    module = RecordsRatios(hidden_sizes=(32, 32), learning_rate=3e-3)
+    with torch.no_grad():
+        module.policy.actor[-1].weight *= 100  # a policy that knows what it wants
+    data = RolloutDataModule(num_envs=2, batch_size=64, minibatch_size=32, epochs=2, total_timesteps=192)
+    fit(module, data, precision=precision)
+    return [torch.cat([ratio for k, ratio in module.ratios if k == place]) for place in (0, 3)]
+
+
+def test_ratio_is_one_on_the_first_minibatch_of_every_iteration_in_float32():
+    first, last = log_ratios("32-true")
+    assert len(first) == 3 * 32
+    assert (first.exp() - 1).abs().max().item() < 1e-5
+    assert last.abs().mean().item() > 1e-2  # and it moves
+
+
+def test_log_ratio_is_small_on_the_first_minibatch_in_bfloat16():
+    first, last = log_ratios("bf16-mixed")
+    assert first.abs().mean().item() < 1e-2
+    assert last.abs().mean().item() > 1e-2
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_acting_valuing_and_learning_run_in_the_same_precision(precision, dtype):
+    module, seen = counting_ppo(), []
+    for network in (module.policy.actor, module.policy.critic):
+        network.register_forward_hook(lambda network, inputs, output: seen.append((network.training, output.dtype)))
+    fit(module, counting_data({}), precision=precision)
+    assert {kind for _, kind in seen} == {dtype}
+    assert len(seen) == 2 * (16 + 2 + 2 * 12)  # each of two iterations: acts, values, two networks an update
+
+
+# What a minibatch's loss is made of.
+
+
+def test_loss_of_a_hand_made_minibatch():
+    module = counting_ppo(value_weight=0.5, entropy=0.01)
+    for network in (module.policy.actor, module.policy.critic):
+        nn.init.zeros_(network[-1].weight)  # four equal actions, value 0
+    batch = {
+        "observations": torch.ones(2, 3),
+        "actions": torch.tensor([0, 3]),
+        "log_probs": torch.tensor([0.25 / 1.1, 0.25 / 1.5]).log(),  # ratios 1.1 and 1.5
+        "advantages": torch.tensor([-1.0, 2.0]),  # losses 1.1 and -1.2 * 2
+        "values": torch.zeros(2),
+        "returns": torch.tensor([2.0, 4.0]),  # half the mean of 4 and 16 is 5
+    }
+    assert module.training_step(batch, 0).item() == pytest.approx((1.1 - 2.4) / 2 + 0.5 * 5 - 0.01 * math.log(4))
+
+
+def test_learns_to_take_the_rewarded_action():
+    class Bandit(CountingEnv):
+        def step(self, actions):
+            following, _, *rest = super().step(actions)
+            return following, (actions == 2).astype(float), *rest
+
+    env = Bandit(4, {n: (8, "truncated") for n in range(4)}, SAME_STEP)
+    module = counting_ppo(learning_rate=0.01, gamma=0.5)
+    fit(module, RolloutDataModule(env=env, batch_size=128, minibatch_size=64, epochs=4, total_timesteps=1280))
+    assert module.policy.actor(torch.tensor([[0.0, 1.0, 2.0]])).softmax(-1)[0, 2].item() > 0.9
+
+
+# What a rollout is turned into.
+
+
+class PlaceValue(nn.Module):
+    """A critic whose value is 100, 10 and 1 of agent, episode and step."""
+
+    def forward(self, observations):
+        return observations @ torch.tensor([[100.0], [10.0], [1.0]])
+
+
+def prepared(env, num_steps, size=1000, **settings):
+    """The samples of one rollout of a counting environment, and the module that made them."""
+    module = counting_ppo(**{"gamma": 0.5, "gae_lambda": 0.0, "normalise_returns": False} | settings)
+    module.trainer, module.policy.critic = trainer(), PlaceValue()
+    collector = Collector(env)
+    collector.reset(seed=1)
+    context = module.trainer.precision_plugin.forward_context()
+    return module.prepare(collector.collect(module.policy, num_steps, torch.Generator(), context), size), module
+
+
+@pytest.mark.parametrize(("mode", "num_steps"), [(SAME_STEP, 4), (NEXT_STEP, 5)])
+def test_returns_bootstrap_from_the_value_of_what_really_followed(mode, num_steps):
+    endings = {(0, 0): (2, "truncated"), (1, 0): (3, "terminated")}
+    batch, _ = prepared(CountingEnv(2, endings, mode), num_steps)
+    found = dict(zip(map(tuple, batch["observations"].tolist()), batch["returns"].tolist(), strict=True))
+    assert found == {
+        (0, 0, 0): 1 + 0.5 * 1,
+        (0, 0, 1): 2 + 0.5 * 2,  # truncated: the value of (0, 0, 2), not of (0, 1, 0)
+        (0, 1, 0): 11 + 0.5 * 11,
+        (0, 1, 1): 12 + 0.5 * 12,  # where the rollout stopped
+        (1, 0, 0): 101 + 0.5 * 101,
+        (1, 0, 1): 102 + 0.5 * 102,
+        (1, 0, 2): 103,  # terminated
+        (1, 1, 0): 111 + 0.5 * 111,
+    }
+    assert batch["values"].tolist() == (batch["observations"] @ torch.tensor([100.0, 10.0, 1.0])).tolist()
+
+
+def test_faulty_steps_are_left_out_and_later_ones_kept():
+    batch, _ = prepared(CountingEnv(2, {(1, 0): (2, "faulty")}, SAME_STEP), 3)
+    rows = [[0, 0, 0], [1, 0, 0], [0, 0, 1], [0, 0, 2], [1, 1, 0]]  # in time order, without (1, 0, 1)
+    assert batch["observations"].tolist() == rows
+    assert {len(tensor) for tensor in batch.values()} == {5}
+
+
+def test_trace_stops_before_a_faulty_step():
+    batch, _ = prepared(CountingEnv(1, {(0, 0): (2, "faulty")}, SAME_STEP), 3, gae_lambda=1.0)
+    # (0, 0, 0) is followed by (0, 0, 1), whose value is 1; what happened there means nothing
+    assert batch["returns"].tolist()[0] == 1 + 0.5 * 1
+
+
+def test_samples_are_cut_to_size_in_time_order():
+    batch, _ = prepared(CountingEnv(2, {}, SAME_STEP), 3, size=5)
+    assert batch["observations"].tolist() == [[0, 0, 0], [1, 0, 0], [0, 0, 1], [1, 0, 1], [0, 0, 2]]
+
+
+def test_advantages_have_mean_zero_and_spread_one():
+    batch, _ = prepared(CountingEnv(2, {0: (3, "terminated")}, SAME_STEP), 8)
+    assert batch["advantages"].mean().item() == pytest.approx(0, abs=1e-6)
+    assert batch["advantages"].std(correction=0).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_rewards_are_divided_by_the_spread_of_discounted_returns():
+    batch, module = prepared(CountingEnv(1, {}, SAME_STEP), 5, gamma=0.0, normalise_returns=True)
+    assert module.return_scale.std.item() == pytest.approx(2**0.5)  # of 1, 2, 3, 4, 5
+    assert batch["returns"].tolist() == pytest.approx([0.7071, 1.4142, 2.1213, 2.8284, 3.5355], abs=1e-4)
+
+
+def test_scaled_rewards_stay_within_ten():
+    class Jackpot(CountingEnv):
+        def step(self, actions):
+            following, rewards, *rest = super().step(actions)
+            return following, (rewards == 150) * 1000.0, *rest
+
+    batch, _ = prepared(Jackpot(1, {}, SAME_STEP), 200, gamma=0.0, normalise_returns=True)
+    assert batch["returns"].max().item() == pytest.approx(10, rel=1e-4)  # 1000 / 70.5 otherwise
+
+
+# Schedules, clipping and logs.
+
+
+def test_learning_rate_and_entropy_weight_follow_their_lines_over_timesteps():
+    module = counting_ppo(learning_rate=1e-3, learning_rate_end=0.0, entropy=0.02, entropy_end=0.01)
+    notes = fit(module, counting_data({}, total=1000, batch_size=300, minibatch_size=300))
+    assert notes.learning_rates == pytest.approx([1e-3, 7e-4, 4e-4, 1e-4])
+    assert [row["ppo/learning_rate"] for row in notes.scalars] == pytest.approx([1e-3, 7e-4, 4e-4, 1e-4])
+    assert [row["ppo/entropy_weight"] for row in notes.scalars] == pytest.approx([0.02, 0.017, 0.014, 0.011])
+
+
+def test_without_an_end_learning_rate_and_entropy_weight_are_constant():
+    notes = fit(counting_ppo(learning_rate=1e-3, entropy=0.02), counting_data({}))
+    assert notes.learning_rates == [1e-3, 1e-3]
+    assert [row["ppo/entropy_weight"] for row in notes.scalars] == pytest.approx([0.02, 0.02])
+
+
+def test_gradients_are_clipped_to_the_norm_that_the_trainer_was_given():
+    free = fit(counting_ppo(), counting_data({})).norms
+    clipped = fit(counting_ppo(), counting_data({}), gradient_clip_val=0.01).norms
+    assert min(free) > 0.01
+    assert clipped == pytest.approx([0.01] * len(free), rel=1e-3)
+
+
+def test_every_iteration_logs_the_tags_that_dashboards_rely_on():
+    notes = fit(counting_ppo(), counting_data({}))
+    assert len(notes.scalars) == 2
+    for row in notes.scalars:
+        assert {f"ppo/{name}" for name in ("entropy", "kl", "clip_fraction", "explained_variance")} <= row.keys()
+        assert all(math.isfinite(value) for value in row.values())
+
+
+# Broken numbers.
+
+
+class Breaks(PPO):
+    """Its loss, or a gradient of a finite loss, is not a number at some updates; keeps what it was around them."""
+
+    def __init__(self, *args, broken, way, **settings):
+        super().__init__(*args, **settings)
+        self.broken, self.way, self.before, self.after = broken, way, {}, {}
+
+    def training_step(self, batch, batch_idx):
+        k = self.trainer.global_step
+        self.before[k] = self._snapshot()
+        if k in self.broken and self.way == "loss":
+            batch = batch | {"advantages": batch["advantages"] * math.nan}
+        loss = super().training_step(batch, batch_idx)
+        if k in self.broken and self.way == "gradient":
+            loss = loss + (0 * self.policy.actor[0].weight.sum()).sqrt()  # 0, whose slope is 0 times infinity
+        return loss
+
+    def on_train_batch_end(self, *args):
+        self.after[self.trainer.global_step - 1] = self._snapshot()
+
+    def _snapshot(self):
+        adam = [value for state in self.optimizers().state.values() for value in state.values()]
+        return copy.deepcopy([p.detach() for p in self.parameters()] + adam)
+
+
+@pytest.mark.parametrize("way", ["loss", "gradient"])
+def test_nan_leaves_weights_and_adam_untouched_and_is_counted(way):
+    module = counting_ppo(Breaks, broken={3, 4, 9}, way=way)
+    notes = fit(module, counting_data({}, epochs=2), gradient_clip_val=0.5)  # 2 iterations of 8 updates
+    for k in range(1, 16):
+        same = all(torch.equal(a, b) for a, b in zip(module.before[k], module.after[k], strict=True))
+        assert same == (k in {3, 4, 9}), k
+    assert [row["ppo/skipped_updates"] for row in notes.scalars] == [2, 3]
+    assert weights(module).isfinite().all()
+
+
+def test_five_broken_updates_in_a_row_are_survived_as_often_as_they_come():
+    module = counting_ppo(Breaks, broken=set(range(16)) - {5, 11}, way="loss")
+    notes = fit(module, counting_data({}, epochs=2))
+    assert notes.scalars[-1]["ppo/skipped_updates"] == 14
+
+
+def test_more_than_five_broken_updates_in_a_row_stop_the_run():
+    module = counting_ppo(Breaks, broken=set(range(4, 10)), way="gradient")
+    with pytest.raises(BrokenTrainingError, match="6 updates in a row"):
+        fit(module, counting_data({}, epochs=2))
+    assert max(module.before) == 9
+    assert weights(module).isfinite().all()
+
+
+def test_settings_out_of_range_are_all_named():
+    wrong = {
+        "hidden_sizes": (8, 0),
+        "learning_rate": 0.0,
+        "learning_rate_end": -1.0,
+        "gamma": 1.5,
+        "gae_lambda": -0.1,
+        "clip": 0.0,
+        "value_clip": 0.0,
+        "value_weight": -1.0,
+        "entropy": -0.01,
+        "entropy_end": -0.01,
+    }
+    with pytest.raises(ValueError, match=r"^model: ") as error:
+        PPO(3, **wrong)
+    assert [part.split("=")[0] for part in str(error.value).removeprefix("model: ").split("; ")] == list(wrong)
+
+
+def test_one_setting_out_of_range_is_named_with_its_value_and_rule():
+    with pytest.raises(ValueError, match=r"^model: gamma=1.01 \(0 to 1\)$"):
+        PPO(3, gamma=1.01)
+
+
+def test_settings_that_are_not_numbers_are_refused():
+    for name in ("learning_rate", "gamma", "clip", "entropy"):
+        with pytest.raises(ValueError, match=name):
+            PPO(3, **{name: math.nan})
