@@ -2,11 +2,13 @@
 
 import lightning as L  # noqa: N812
 import torch
+import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
 from callbacks.checkpoints import TimestepCheckpoint
 from callbacks.curriculum import Curriculum
+from rlbot.arguments import flat
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 
@@ -22,6 +24,12 @@ class RunSummary(L.Callback):
     def __init__(self, username: str = "", precision: str = "") -> None:
         self.username, self.precision = username, precision
         self.config = ""  # the run's configuration as YAML text
+
+    @override
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if trainer.logger is not None and self.config:
+            settings = flat(yaml.safe_load(self.config))
+            trainer.logger.log_hyperparams({key: str(value) for key, value in settings.items()})
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -81,3 +81,10 @@ def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if word.startswith("--config="):
             check_yaml(word.removeprefix("--config="))
     return ["fit", *rest], allowed
+
+
+def flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted key."""
+    if not isinstance(settings, dict):
+        return {prefix: settings}
+    return {k: v for name, part in settings.items() for k, v in flat(part, f"{prefix}.{name}".strip(".")).items()}

@@ -30,7 +30,7 @@ from callbacks import (
     TimestepCheckpoint,
     TimestepProgressBar,
 )
-from rlbot.arguments import arrange, explain
+from rlbot.arguments import arrange, explain, flat
 from rlbot.errors import InputError
 from rlbot.ppo.checkpoint import AtomicCheckpointIO, load
 from rlbot.ppo.data import RolloutDataModule
@@ -52,6 +52,7 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
     "gradient_clip_val": 0.5,
 }
+PRECISIONS = ("16-mixed", "bf16-mixed", "32-true")
 CALLBACKS: dict[str, type[L.Callback]] = {
     "curriculum": Curriculum,
     "statistics": GameStatistics,
@@ -137,7 +138,7 @@ class TrainCLI(LightningCLI):
         self._placed = {"accelerator": accelerator, "devices": devices if fit.trainer.devices == "auto" else None}
 
     def _show_changes(self, metadata: dict[str, Any]) -> None:
-        before, now = (_flat(yaml.safe_load(text) or {}) for text in (metadata["config"], self.config_text))
+        before, now = (flat(yaml.safe_load(text) or {}) for text in (metadata["config"], self.config_text))
         for key in sorted((before.keys() | now.keys()) - {"ckpt_path"}):
             if before.get(key) != now.get(key):
                 print(f"[OK] Changed since the checkpoint: {key} {before.get(key)} -> {now.get(key)}", flush=True)
@@ -157,6 +158,8 @@ class TrainCLI(LightningCLI):
         if self._get(self.config_init, "curriculum").stages and not self.datamodule.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
         asked = str(fit.trainer.precision)
+        if asked not in PRECISIONS:
+            raise InputError(f"trainer.precision={asked}: must be one of {', '.join(PRECISIONS)}")
         precision = "bf16-mixed" if asked == "16-mixed" and self._placed["accelerator"] == "cpu" else asked
         self.stop = Stop()
         summary = RunSummary(fit.username, asked)
@@ -207,13 +210,6 @@ class TrainCLI(LightningCLI):
 
 def _checkpoint_folder(logdir: str) -> str:
     return str(Path(logdir, CHECKPOINTS))
-
-
-def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted key."""
-    if not isinstance(settings, dict):
-        return {prefix: settings}
-    return {k: v for name, part in settings.items() for k, v in _flat(part, f"{prefix}.{name}".strip(".")).items()}
 
 
 def choose_device(device: str) -> tuple[str, Any]:

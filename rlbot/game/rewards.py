@@ -126,4 +126,4 @@ class Shot(Reward):
 
 def default_rewards() -> list[Reward]:
     """The terms and weights that ``configs/base.yaml`` starts from."""
-    return [Goal(10.0), Touch(2.0), SpeedTowardBall(0.1), BallTowardGoal(0.05), FacingBall(0.01)]
+    return [Goal(4.0), Touch(1.0), SpeedTowardBall(0.1), BallTowardGoal(0.05), FacingBall(0.01)]

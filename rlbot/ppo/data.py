@@ -61,7 +61,7 @@ class RolloutDataModule(L.LightningDataModule):
         self,
         num_envs: int = 64,
         batch_size: int = 32768,
-        minibatch_size: int = 4096,
+        minibatch_size: int = 2048,
         epochs: int = 3,
         total_timesteps: int = 5_000_000,
         tick_skip: int = 8,
