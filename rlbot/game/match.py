@@ -130,15 +130,19 @@ class Match:
             ValueError: NaN, infinity or another shape.
         """
         arenas = self.arenas
-        controls = self._all_controls(actions)
+        controls = self._all_controls(actions, active)
         state = arenas.step(controls, active)
         live = ~state.faulty if active is None else active & ~state.faulty
-        terms = np.stack([reward.weight * reward(state) for reward in self.rewards]).astype(np.float32)
+        terms = np.zeros((len(self.rewards), self.num_arenas, self.num_cars), np.float32)
+        for k, reward in enumerate(self.rewards):
+            terms[k] = reward.weight * reward(state)
         if not np.isfinite(terms).all():
             broken = [r.name for r, term in zip(self.rewards, terms, strict=True) if not np.isfinite(term).all()]
             raise ValueError(f"reward {', '.join(broken)} is NaN or infinite")
-        held = np.stack([ending(state) for ending in self.endings]) & live
-        truncates = np.array([ending.truncates for ending in self.endings])
+        held = np.zeros((len(self.endings), self.num_arenas), bool)
+        for k, ending in enumerate(self.endings):
+            held[k] = ending(state) & live
+        truncates = np.array([ending.truncates for ending in self.endings], bool)
         terminated = held[~truncates].any(axis=0)
         truncated = (held[truncates].any(axis=0) & ~terminated) | state.faulty
         self._statistics.add(state, self._learner, terms, live)
@@ -154,11 +158,13 @@ class Match:
         """What the learner's cars did since the last call: total and amount by TensorBoard tag."""
         return dict(self._statistics.take())
 
-    def _all_controls(self, actions: FloatArray) -> FloatArray:
+    def _all_controls(self, actions: FloatArray, active: BoolArray | None) -> FloatArray:
         if self.opponent is None:
             return actions
         others = self._observations[:, self.num_learners :]
-        noise = np.array([rng.random(others.shape[1], np.float32) for rng in self.arenas.rngs])
+        noise = np.zeros(others.shape[:2], np.float32)
+        for i in range(self.num_arenas) if active is None else np.flatnonzero(active):
+            noise[i] = self.arenas.rngs[i].random(others.shape[1], np.float32)
         answer = self.opponent(others, noise)
         expected = (*others.shape[:2], NUM_CONTROLS)
         if answer.shape != expected:

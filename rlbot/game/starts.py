@@ -18,6 +18,7 @@ from rlbot.sim.state import (
 )
 
 CAR_REST_Z = 17.0
+CORNER_SUM = 7500.0  # |x| + |y| below this is clear of the corner walls (8064) and their curves
 KICKOFF_BOOST = 100 / 3
 # x, y and yaw of the five blue kickoff places; orange's are the same turned 180 degrees.
 KICKOFFS = np.array(
@@ -91,6 +92,8 @@ class RandomStart(Start):
         num_cars = len(team)
         wide, deep = SIDE_WALL_X - 600, BACK_WALL_Y - 700  # clear of the walls and their curves
         ball = rng.uniform([-wide, -deep, BALL_RADIUS + 2], [wide, deep, CEILING_Z - 500])
+        while np.abs(ball[:2]).sum() >= CORNER_SUM:
+            ball[:2] = rng.uniform([-wide, -deep], [wide, deep])
         ball[2] = ball[2] if rng.random() < 0.5 else BALL_RADIUS + 2
         position = self._apart(rng, num_cars, ball, np.array([wide, deep]))
         grounded = rng.random(num_cars) < self.on_ground
@@ -119,7 +122,10 @@ class RandomStart(Start):
         for c in range(num_cars):
             while True:
                 place = rng.uniform(-half, half)
-                if min(float(np.linalg.norm(place - other)) for other in taken) > 400:
+                if (
+                    np.abs(place).sum() < CORNER_SUM
+                    and min(float(np.linalg.norm(place - other)) for other in taken) > 400
+                ):
                     break
             taken.append(place)
             position[c, :2] = place
@@ -144,13 +150,19 @@ class NearBall(Start):
         """See ``Start``."""
         num_cars = len(team)
         clear = np.array([SIDE_WALL_X - 500, BACK_WALL_Y - 600])
-        ball = rng.uniform(400 - clear, clear - 400)
+        while True:
+            ball = rng.uniform(400 - clear, clear - 400)
+            if np.abs(ball).sum() < CORNER_SUM - 600:
+                break
         # Each car in a sector of its own and inside the field, so that no two bodies are put into one place.
         sector = 2 * np.pi / num_cars
         bearing = rng.uniform(-np.pi, np.pi) + sector * (rng.permutation(num_cars) + rng.uniform(0.3, 0.7, num_cars))
         outward = np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
         to_edge = ((clear - ball * np.sign(outward)) / np.maximum(np.abs(outward), 1e-9)).min(axis=-1)
-        distance = np.minimum(rng.uniform(400, self.farthest, num_cars), to_edge)
+        corners = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
+        toward = np.maximum(outward @ corners.T, 1e-9)  # (C, 4)
+        to_corner = ((CORNER_SUM - corners @ ball) / toward).min(axis=-1)
+        distance = np.minimum(rng.uniform(400, self.farthest, num_cars), np.minimum(to_edge, to_corner))
         place = ball + distance[:, None] * outward
         to_ball = ball - place
         yaw = np.arctan2(to_ball[:, 1], to_ball[:, 0]) + rng.uniform(-self.aside, self.aside, num_cars)

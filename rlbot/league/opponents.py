@@ -10,7 +10,7 @@ import numpy as np
 
 from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
 from rlbot.game.match import Opponent
-from rlbot.game.observations import OWN_BALL, OWN_ON_GROUND, OWN_UP
+from rlbot.game.observations import OWN_BALL, OWN_FORWARD, OWN_ON_GROUND, OWN_UP
 from rlbot.sim.state import FloatArray
 
 
@@ -43,7 +43,9 @@ class Chaser:
         controls[..., 0] = 1
         controls[..., 1] = steer
         controls[..., 3] = np.where(on_ground, 0, steer)
-        controls[..., 4] = np.where(on_ground, 0, np.clip(-2 * observations[..., OWN_UP][..., 0], -1, 1))
+        forward, up = observations[..., OWN_FORWARD], observations[..., OWN_UP]
+        right_z = up[..., 0] * forward[..., 1] - up[..., 1] * forward[..., 0]  # of up x forward
+        controls[..., 4] = np.where(on_ground, 0, np.clip(2 * right_z, -1, 1))
         controls[..., 6] = np.abs(angle) < 0.4
         controls[..., 7] = on_ground & (np.abs(angle) > 1.5)
         return controls

@@ -30,6 +30,7 @@ from rlbot.sim.state import (
 BALL_COLUMNS, CAR_COLUMNS = 25, 36
 BLUE_SCORE, ORANGE_SCORE = 2, 3
 SAVES, SHOTS, DEMOS, DEMOLISHED, ON_GROUND, TOUCHED, BOOST = 3, 4, 5, 7, 8, 9, 10
+CONTROL_ORDER = [0, 1, 2, 3, 4, 6, 5, 7]  # RocketSim.CarControls takes boost before jump
 MAX_SEED = 2**31 - 1
 PAD_SECONDS = np.where(PAD_IS_BIG, BIG_PAD_SECONDS, SMALL_PAD_SECONDS).astype(np.float32)
 
@@ -118,6 +119,7 @@ class ArenaBatch:
             state.ang_vel = _vec(start.car_angular_velocity[c])
             state.rot_mat = RocketSim.Angle(yaw, pitch, roll).as_rot_mat()
             state.boost = float(start.car_boost[c])
+            state.is_on_ground = bool(state.pos.z < 50)
             car.set_state(state)
             car.set_controls(RocketSim.CarControls())
 
@@ -139,12 +141,12 @@ class ArenaBatch:
             raise ValueError(f"controls have shape {controls.shape}, expected {self._controls.shape}")
         if not np.isfinite(controls).all():
             raise ValueError("controls hold NaN or infinity")
-        self._respawn()
+        self._respawn(active)
         rows = np.clip(controls, -1, 1)
         rows[..., 5:] = controls[..., 5:] > 0
         everyone = active is None
         which = range(len(self)) if active is None else np.flatnonzero(active).tolist()
-        gyms, flips, faulty = self._run_physics(rows.tolist(), which)
+        gyms, flips, faulty = self._run_physics(rows[..., CONTROL_ORDER].tolist(), which)
         before_game, before_car = self._game, self._car
         self._store(which, everyone, gyms, flips)
         stepped = np.ones(len(self), bool) if active is None else active
@@ -203,6 +205,9 @@ class ArenaBatch:
         taken = ~self._pad_active & (self._pad_seconds <= 0)
         running = np.maximum(self._pad_seconds - dt[:, None], 0)
         self._pad_seconds = np.where(self._pad_active, 0, np.where(taken, PAD_SECONDS, running)).astype(np.float32)
+        unsure = ~self._pad_active & ~taken & (running < dt[:, None]) & stepped[:, None]
+        for i, k in np.argwhere(unsure):  # taken again in the step in which it was ready: ask RocketSim
+            self._pad_seconds[i, k] = self._arenas[i].get_boost_pads()[k].get_state().cooldown
         self._controls = np.where(stepped[:, None, None], rows, self._controls).astype(np.float32)
         self._seconds = self._seconds + dt
         touched = (self._car[..., TOUCHED] > 0.5).any(axis=1) & stepped
@@ -213,9 +218,11 @@ class ArenaBatch:
         counted = self._car[..., [SHOTS, SAVES, DEMOS]] - car[..., [SHOTS, SAVES, DEMOS]]
         return self._state(goal, counted[..., 0], counted[..., 1], counted[..., 2], faulty, stepped)
 
-    def _respawn(self) -> None:
+    def _respawn(self, active: BoolArray | None) -> None:
         """Bring demolished cars back by our own stream: RocketSim draws the place from the wall clock."""
         for i, c in np.argwhere(self._car[..., DEMOLISHED] > 0.5):
+            if active is not None and not active[i]:
+                continue
             car = self._cars[i][c]
             if car.get_state().demo_respawn_timer <= self.step_seconds:
                 car.respawn(seed=int(self.rngs[i].integers(MAX_SEED)))

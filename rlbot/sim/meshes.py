@@ -80,7 +80,12 @@ def _installed_rlgym() -> Path | None:
 def _fetch(cache: Path) -> None:
     """Download the package that carries the meshes and move them into ``cache`` in one step."""
     print("[START] Fetching the arena's collision meshes (once)", flush=True)
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MeshError(
+            f"the cache for the collision meshes cannot be written ({error}): correct it, or set RS_COLLISION_MESHES"
+        ) from error
     with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         done = subprocess.run(

@@ -1,0 +1,98 @@
+"""The scripted opponents: what they answer, and that the chaser reaches the ball in the real simulator."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from rlbot.game.actions import TABLE
+from rlbot.game.endings import Clock
+from rlbot.game.match import Match
+from rlbot.game.observations import OWN_BALL, OWN_ON_GROUND
+from rlbot.game.starts import Kickoff, Start
+from rlbot.league.opponents import SCRIPTED, Chaser, Idle, Random, find
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_every_opponent_answers_with_controls_in_the_box(name):
+    rng = np.random.default_rng(0)
+    controls = find(name)(rng.normal(size=(5, 2, 180)).astype(np.float32), rng.random((5, 2), np.float32))
+    assert controls.shape == (5, 2, 8)
+    assert controls.dtype == np.float32
+    assert (np.abs(controls) <= 1).all()
+    assert np.isin(controls[..., 5:], [0, 1]).all()
+
+
+def test_random_picks_its_row_by_the_noise_alone():
+    noise = np.array([[0, 1 / 90 + 1e-6, 0.5 + 1e-6, 1 - 2**-24]], np.float32)
+    assert_array_equal(Random()(np.zeros((1, 4, 180), np.float32), noise), TABLE[None, [0, 1, 45, 89]])
+
+
+def test_idle_does_nothing():
+    assert not Idle()(np.ones((2, 3, 180), np.float32), np.ones((2, 3))).any()
+
+
+def chase(ahead, right, on_ground=True):
+    observations = np.zeros((1, 1, 180), np.float32)
+    observations[..., OWN_BALL] = ahead, right, 0
+    observations[..., OWN_ON_GROUND] = on_ground
+    return Chaser()(observations, np.zeros((1, 1)))[0, 0].tolist()
+
+
+def test_the_chaser_turns_to_the_side_the_ball_is_on():
+    assert chase(1, 0) == [1, 0, 0, 0, 0, 0, 1, 0]
+    assert chase(0, 1) == [1, 1, 0, 0, 0, 0, 0, 1]
+    assert chase(0, -1) == [1, -1, 0, 0, 0, 0, 0, 1]
+    assert chase(-1, 0.1)[1] == 1
+    assert chase(0.5, 0.5, on_ground=False)[3] == 1
+
+
+class Placed(Start):
+    """Orange waits far away; blue and the ball where the test says."""
+
+    def __init__(self, car, yaw, ball, roll=0):
+        super().__init__()
+        self.car, self.angles, self.ball = car, (yaw, 0, roll), ball
+
+    def __call__(self, rng, team):
+        start = Kickoff()(rng, team)
+        start.ball_position = np.array(self.ball)
+        start.car_position[:] = self.car, (3000, 4000, 17)
+        start.car_yaw_pitch_roll[0] = self.angles
+        return start
+
+
+def let_chase(start, seconds):
+    """Steps of a chaser driving the blue car: touches of the ball, and its last observation."""
+    match, chaser = Match(1, starts=[start], endings=[Clock()]), Chaser()
+    observations = match.begin([np.random.default_rng(0)])
+    for _ in range(int(seconds * 15)):
+        controls = np.zeros((1, 2, 8), np.float32)
+        controls[:, :1] = chaser(observations[:, :1], np.zeros((1, 1)))
+        observations = match.step(controls).observations
+    return match.take_statistics()["game/touches_per_minute"][0], observations[0, 0]
+
+
+@pytest.mark.parametrize("yaw", [0, 1.57, 3.14, -1.57])
+@pytest.mark.parametrize("ball", [(-1500, 500, 93.15), (1500, -500, 93.15)])
+def test_the_chaser_reaches_a_ball_on_any_side(yaw, ball):
+    touches, _ = let_chase(Placed((0, 0, 17), yaw, ball), seconds=6)
+    assert touches > 0
+
+
+@pytest.mark.parametrize("yaw", [0, 1.57, 3.14, -1.57])
+@pytest.mark.parametrize("roll", [-1, 1])
+def test_the_chaser_rolls_upright_in_the_air_whichever_way_it_faces(yaw, roll):
+    ball = (3000 * np.cos(yaw), 3000 * np.sin(yaw), 93.15)
+    _, seen = let_chase(Placed((0, 0, 1700), yaw, ball, roll), seconds=0.8)
+    assert not seen[OWN_ON_GROUND]
+    assert seen[65] > 0.8  # up, z; 0.54 at first
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match="opponent='nobody' is none of random, idle, chaser and no checkpoint file"):
+        find("nobody")
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="no checkpoint file"):
+        find(str(tmp_path))
