@@ -16,6 +16,7 @@ from pathlib import Path
 
 import platformdirs
 import RocketSim
+from filelock import FileLock
 
 from rlbot.errors import InputError
 
@@ -82,10 +83,17 @@ def _fetch(cache: Path) -> None:
     print("[START] Fetching the arena's collision meshes (once)", flush=True)
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache.with_suffix(".lock")):  # several processes may start at once
+            if digest(cache) != SHA256:
+                _download(cache)
     except OSError as error:
         raise MeshError(
             f"the cache for the collision meshes cannot be written ({error}): correct it, or set RS_COLLISION_MESHES"
         ) from error
+    print("[OK] Collision meshes ready", flush=True)
+
+
+def _download(cache: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         done = subprocess.run(
@@ -102,12 +110,7 @@ def _fetch(cache: Path) -> None:
         if found != SHA256:
             raise MeshError(f"the meshes fetched with {REQUIREMENT} have an unexpected SHA-256 ({found}): not used")
         shutil.rmtree(cache, ignore_errors=True)
-        try:
-            os.replace(fetched, cache)
-        except OSError:
-            if digest(cache) != SHA256:  # else another process has just put the same files there
-                raise
-    print("[OK] Collision meshes ready", flush=True)
+        os.replace(fetched, cache)
 
 
 @functools.cache
