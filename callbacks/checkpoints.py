@@ -101,7 +101,7 @@ class TimestepCheckpoint(Checkpoint):
             if numbered and trainer.is_global_zero:
                 twin(self.folder / LAST, self.folder / numbered_name(timesteps))
                 trainer.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
-                self._prune()
+                self._prune(timesteps)
         except OSError as error:
             self._failed_saves += 1
             trainer.print(
@@ -116,9 +116,9 @@ class TimestepCheckpoint(Checkpoint):
         self._failed_saves = 0
         self._saved_at = timesteps
 
-    def _prune(self) -> None:
-        """Delete old numbered files that nothing protects."""
-        files = numbered_checkpoints(self.folder)
+    def _prune(self, now: int) -> None:
+        """Delete old numbered files that nothing protects; later ones than ``now`` are another future's, left alone."""
+        files = {timesteps: file for timesteps, file in numbered_checkpoints(self.folder).items() if timesteps <= now}
         milestones: dict[int, Path] = {}
         for timesteps, file in files.items():
             milestones.setdefault(timesteps // self.milestone_interval, file)

@@ -67,7 +67,7 @@ class SaveConfig(SaveConfigCallback):
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if trainer.is_global_zero and not self.already_saved:
-            text = self.parser.dump(self.config, skip_none=False)
+            text = self.parser.dump(self.config, skip_unset=False)
             Path(str(trainer.log_dir), self.config_filename).write_text(text, encoding="utf-8")
             self.already_saved = True
 
@@ -131,7 +131,7 @@ class TrainCLI(LightningCLI):
     @override
     def before_instantiate_classes(self) -> None:
         fit = self.config["fit"]
-        self.config_text = self._parser("fit").dump(fit, skip_none=False)
+        self.config_text = self._parser("fit").dump(fit, skip_unset=False)
         if self.checkpoint is not None:
             self._show_changes(self.checkpoint["metadata"])
         accelerator, devices = choose_device(fit.device)
