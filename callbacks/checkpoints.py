@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
 from rlbot.errors import TryAgainError
+from rlbot.ppo.module import BrokenTrainingError
 from rlbot.runs import LAST, numbered_checkpoints, numbered_name
 
 MAX_FAILED_SAVES = 3
@@ -59,6 +60,7 @@ class TimestepCheckpoint(Checkpoint):
         self._saved_at = 0  # timesteps of the newest save
         self._resumed_from: Path | None = None
         self._failed_saves = 0
+        self.pruned: set[Path] = set()  # deleted on purpose
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -76,7 +78,7 @@ class TimestepCheckpoint(Checkpoint):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         timesteps = _timesteps(trainer)
         if timesteps > self._saved_at:
-            self._save(trainer, timesteps, numbered=False)
+            self._save(trainer, timesteps, numbered=False, final=True)
 
     @override
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -91,20 +93,35 @@ class TimestepCheckpoint(Checkpoint):
             "config": self.config,
         }
 
-    def _save(self, trainer: L.Trainer, timesteps: int, numbered: bool) -> None:
-        """Write ``last`` and, where it is due, its numbered twin. A full disk is survived twice in a row."""
+    def _save(self, trainer: L.Trainer, timesteps: int, numbered: bool, final: bool = False) -> None:
+        """Write ``last`` and, where it is due, its numbered twin.
+
+        A full disk is survived twice in a row, but not at the end of the run.
+
+        Raises:
+            TryAgainError: nothing could be written three times in a row, or at the end.
+            BrokenTrainingError: at the end the weights are not finite.
+        """
         if not all(bool(torch.isfinite(p).all()) for p in trainer.lightning_module.parameters()):
-            trainer.print(f"[ERROR] Not saved at {timesteps} timesteps: the weights are no longer finite")
+            lost = f"Not saved at {timesteps} timesteps: the weights are no longer finite"
+            if final:
+                raise BrokenTrainingError(lost)
+            trainer.lightning_module.print(f"[ERROR] {lost}")
             return
         try:
             trainer.save_checkpoint(self.folder / LAST)
             if numbered and trainer.is_global_zero:
                 twin(self.folder / LAST, self.folder / numbered_name(timesteps))
-                trainer.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
+                trainer.lightning_module.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
                 self._prune(timesteps)
         except OSError as error:
             self._failed_saves += 1
-            trainer.print(
+            if final:
+                raise TryAgainError(
+                    f"the end of the run at {timesteps} timesteps could not be saved to {self.folder} "
+                    f"({error.strerror}): make room, then resume with --ckpt_path last"
+                ) from error
+            trainer.lightning_module.print(
                 f"[ERROR] Checkpoint at {timesteps} timesteps not written ({error.strerror}): training goes on"
             )
             if self._failed_saves >= MAX_FAILED_SAVES:
@@ -127,6 +144,7 @@ class TimestepCheckpoint(Checkpoint):
         for file in files.values():
             if file not in kept and file.resolve() != self._resumed_from:
                 file.unlink(missing_ok=True)
+                self.pruned.add(file.resolve())
 
 
 def twin(source: Path, target: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from typing_extensions import override
 
+from callbacks.checkpoints import TimestepCheckpoint
 from rlbot.game.match import Opponent
 from rlbot.league.frozen import FrozenPolicy
 from rlbot.league.pool import Pool
@@ -69,6 +70,7 @@ class Curriculum(L.Callback):
         self.index = 0
         self._known: list[str] = []  # checkpoint files that may become opponents
         self._chosen: list[str] = []  # those that play the coming iteration
+        self._dropped: set[str] = set()  # files that turned out to be unreadable
         self._frozen: dict[str, FrozenPolicy] = {}
 
     @property
@@ -107,7 +109,9 @@ class Curriculum(L.Callback):
         if index != self.index:
             self.index = index
             stage = self.stages[index]
-            trainer.print(f"[OK] Stage {index}: {stage.mode} ({stage.opponent}) from {timesteps} timesteps on")
+            trainer.lightning_module.print(
+                f"[OK] Stage {index}: {stage.mode} ({stage.opponent}) from {timesteps} timesteps on"
+            )
             self._enter(trainer, pl_module)
         elif against_checkpoints:
             self._pool.members = self._members(trainer, pl_module)
@@ -121,9 +125,13 @@ class Curriculum(L.Callback):
 
     def _choose(self, trainer: L.Trainer, timesteps: int) -> None:
         """The newest checkpoint and others at random, by noise that belongs to this moment of this run."""
-        folder = Path(trainer.checkpoint_callback.folder)  # type: ignore[union-attr]
-        found = [str(file.resolve()) for steps, file in numbered_checkpoints(folder).items() if steps <= timesteps]
-        self._known = [file for file in dict.fromkeys(self._known + found) if Path(file).is_file()]
+        saver = next(c for c in trainer.callbacks if isinstance(c, TimestepCheckpoint))  # type: ignore[attr-defined]
+        found = [str(f.resolve()) for steps, f in numbered_checkpoints(saver.folder).items() if steps <= timesteps]
+        known = [file for file in dict.fromkeys(self._known + found) if file not in self._dropped]
+        self._known = [file for file in known if Path(file).is_file()]
+        for file in known:
+            if file not in self._known and Path(file) not in saver.pruned:
+                trainer.lightning_module.print(f"[ERROR] Opponent dropped: {file} is not there any more")
         rng = np.random.default_rng([torch.initial_seed() % 2**63, timesteps])
         newest, older = self._known[-1:], self._known[:-1]
         count = min(self.num_opponents - 1, len(older))
@@ -133,6 +141,7 @@ class Curriculum(L.Callback):
 
     def _members(self, trainer: L.Trainer, pl_module: L.LightningModule) -> list[Opponent]:
         """Frozen policies of the chosen files; while there is none, the policy as it is now."""
+        self._frozen = {file: policy for file, policy in self._frozen.items() if file in self._chosen}
         members: list[Opponent] = [policy for file in list(self._chosen) if (policy := self._thaw(trainer, file))]
         if not members:
             assert isinstance(pl_module, PPO)
@@ -144,7 +153,8 @@ class Curriculum(L.Callback):
         try:
             self._frozen[file] = self._frozen.get(file) or FrozenPolicy.load(Path(file))
         except ValueError as error:
-            trainer.print(f"[ERROR] Opponent dropped: {error}")
+            trainer.lightning_module.print(f"[ERROR] Opponent dropped: {error}")
+            self._dropped.add(file)
             self._known.remove(file)
             self._chosen.remove(file)
             return None

@@ -16,6 +16,11 @@ class TimestepProgressBar(ProgressBar):
         super().__init__()
         self._bar: tqdm[Any] | None = None
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether LightningModule.print goes through this bar (Trainer.print never does)."""
+        return True
+
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]

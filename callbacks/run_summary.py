@@ -38,7 +38,7 @@ class RunSummary(L.Callback):
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         curriculum = next((c for c in callbacks if isinstance(c, Curriculum)), None)
         checkpoint = next((c for c in callbacks if isinstance(c, TimestepCheckpoint)), None)
-        show = trainer.print
+        show = trainer.lightning_module.print
         collector = data.open(pl_module)
         kind = type(collector.env.unwrapped).__name__
         show(f"[OK] {kind} with {data.num_arenas} environments created ({collector.num_agents} agents)")

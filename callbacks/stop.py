@@ -22,11 +22,14 @@ class Stop(L.Callback):
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._check(trainer)
+
+    @override
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Lightning sets its own handlers after on_fit_start; at SIGTERM they end the process unsaved and with code 0.
         if threading.current_thread() is threading.main_thread():
-            # Later than Lightning's own handlers, which end the process with another exit code.
             for signum in (signal.SIGINT, signal.SIGTERM):
                 self._before[signum] = signal.signal(signum, self._take_note)
-        self._check(trainer)
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -42,12 +45,12 @@ class Stop(L.Callback):
 
     def _take_note(self, signum: int, frame: FrameType | None) -> None:
         if self.signum == signal.SIGINT == signum:
-            raise KeyboardInterrupt
+            raise SystemExit(128 + signum)  # Lightning turns KeyboardInterrupt into exit code 1
         self.signum = signum
 
     def _check(self, trainer: L.Trainer) -> None:
         if self.signum and not trainer.should_stop:
-            trainer.print(f"[OK] Stopping after {signal.Signals(self.signum).name}: saving")
+            trainer.lightning_module.print(f"[OK] Stopping after {signal.Signals(self.signum).name}: saving")
         if self.signum or trainer.datamodule.progress >= 1:  # type: ignore[attr-defined]
             trainer.should_stop = True
 

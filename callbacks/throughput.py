@@ -19,6 +19,8 @@ class Throughput(L.Callback):
     """
 
     def __init__(self, print_seconds: float = 30.0) -> None:
+        if not print_seconds >= 0:
+            raise ValueError(f"throughput.print_seconds={print_seconds} must not be below 0")
         self.print_seconds = print_seconds
         self._process = psutil.Process()
         self._begun = self._printed_at = 0.0
@@ -48,7 +50,7 @@ class Throughput(L.Callback):
         pl_module.log("speed/timesteps_per_second", overall, prog_bar=True)
         if now - self._printed_at >= self.print_seconds:
             self._printed_at = now
-            trainer.print(
+            trainer.lightning_module.print(
                 f"[OK] Training speed: {overall:.1f} timesteps/sec (collect {speeds['speed/collect']:.0f}, "
                 f"learn {speeds['speed/learn']:.0f}) at {trainer.datamodule.timesteps} timesteps"  # type: ignore[attr-defined]
             )
@@ -56,7 +58,7 @@ class Throughput(L.Callback):
                 total = torch.cuda.get_device_properties(pl_module.device).total_memory / MEGABYTE
                 used = f"Memory: {gpu['speed/gpu_memory_reserved_mb']:.0f}/{total:.0f} MB"
                 share = gpu.get("speed/gpu_utilization")
-                trainer.print(
+                trainer.lightning_module.print(
                     f"[OK] GPU utilization: {share:.1f}%, {used}" if share is not None else f"[OK] GPU {used}"
                 )
 

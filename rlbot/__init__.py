@@ -1,5 +1,7 @@
 """Trains Rocket League bots: PPO in Lightning on vectorised RocketSim arenas."""
 
+import os
+import sys
 from importlib.metadata import PackageNotFoundError, distribution
 
 import gymnasium
@@ -9,11 +11,15 @@ try:
 except PackageNotFoundError:
     pass
 else:
-    raise ImportError(
+    _message = (
         f"the distribution 'rlbot' {_foreign.version} (the RLBot interface) is installed beside this trainer and both "
         "are imported as 'rlbot': run 'python -m pip uninstall -y rlbot', reinstall this project, and keep RLBot in an "
         "environment of its own"
     )
+    if os.path.basename(sys.argv[0]) in ("-m", "rlbot", "rlbot.exe"):  # the rlbot command: one line, no traceback
+        print(f"[ERROR] {_message}", file=sys.stderr)
+        raise SystemExit(2)
+    raise ImportError(_message)
 
 gymnasium.register(
     id="RocketLeague/Soccar-v0",

@@ -10,6 +10,15 @@ import yaml
 from rlbot.__main__ import ROOT
 from rlbot.errors import InputError
 
+SECTIONS = {  # and what is not given in them
+    "model": {"observation_size"},
+    "data": {"total_timesteps", "exact_resume"},
+    "curriculum": set(),
+    "checkpoint": {"folder", "username", "save_interval"},
+    "throughput": set(),
+    "trainer": set(),
+}
+
 
 class _UniqueKeys(yaml.SafeLoader):
     """YAML in which a key may stand only once."""
@@ -18,7 +27,9 @@ class _UniqueKeys(yaml.SafeLoader):
 def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys: set[Any] = set()
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is no text", key_node.start_mark)
         if key in keys:
             raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
         keys.add(key)
@@ -29,8 +40,12 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def check_yaml(file: str) -> None:
-    """Refuse a missing or malformed file and duplicate keys, naming the line."""
+def read_yaml(file: str) -> str:
+    """The file's settings as text in ASCII, so that no system reads them in an encoding of its own.
+
+    Raises:
+        InputError: the file is missing or malformed, or holds a key twice or where it is not used.
+    """
     try:
         with Path(file).open(encoding="utf-8") as stream:
             settings = yaml.load(stream, Loader=_UniqueKeys)
@@ -39,10 +54,24 @@ def check_yaml(file: str) -> None:
     except yaml.MarkedYAMLError as error:
         where = f" line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InputError(f"config={file}{where}: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or no such date
         raise InputError(f"config={file}: {error}") from error
     if not isinstance(settings, dict):
         raise InputError(f"config={file}: holds no settings")
+    for section, elsewhere in SECTIONS.items():
+        part = settings.get(section, {})
+        if not isinstance(part, dict):
+            raise InputError(f"config={file}: {section} must hold settings, not {part!r}")
+        for key in elsewhere & part.keys():
+            raise InputError(f"config={file}: {section}.{key} is not a setting; {elsewhere_hint(key)}")
+    if "config" in settings:
+        raise InputError(f"config={file}: config is not a setting; give every file its own --config")
+    return yaml.safe_dump(settings, default_flow_style=True, width=float("inf"), sort_keys=False)
+
+
+def elsewhere_hint(key: str) -> str:
+    """Where a setting that several parts share is given."""
+    return "it follows from others" if key in ("folder", "observation_size") else f"{key} stands at the top level"
 
 
 def explain(message: str) -> str:
@@ -71,16 +100,13 @@ def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             rest.append(f"--config={given.pop(0) if given else ''}")
         else:
             rest.append(word)
-    configs = [word for word in rest if word.startswith("--config=")]
-    if not configs:
-        rest.insert(0, f"--config={ROOT / 'configs' / 'base.yaml'}")
+    files = [word.removeprefix("--config=") for word in rest if word.startswith("--config=")]
+    files = files or [str(ROOT / "configs" / "base.yaml")]
     if debug:
-        last = max(i for i, word in enumerate(rest) if word.startswith("--config="))
-        rest.insert(last + 1, f"--config={ROOT / 'configs' / 'debug.yaml'}")
-    for word in rest:
-        if word.startswith("--config="):
-            check_yaml(word.removeprefix("--config="))
-    return ["fit", *rest], allowed
+        files.append(str(ROOT / "configs" / "debug.yaml"))
+    # The command line wins over every file, wherever it stands.
+    words = [word for word in rest if not word.startswith("--config=")]
+    return ["fit", *(f"--config={read_yaml(file)}" for file in files), *words], allowed
 
 
 def flat(settings: Any, prefix: str = "") -> dict[str, Any]:

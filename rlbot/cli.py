@@ -18,7 +18,6 @@ import yaml
 from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import TensorBoardLogger
 from typing_extensions import override
 
 from callbacks import (
@@ -32,12 +31,26 @@ from callbacks import (
 )
 from rlbot.arguments import arrange, explain, flat
 from rlbot.errors import InputError
-from rlbot.ppo.checkpoint import AtomicCheckpointIO, load
+from rlbot.events import Events
+from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
-from rlbot.runs import CHECKPOINTS, RunFolder, newest_valid
+from rlbot.runs import CHECKPOINTS, RunFolder, load_run, newest_valid
 
-ALLOWED_IMPORTS = ["callbacks", "gymnasium", "lightning", "rlbot", "stable_baselines3", "torch", "torchmetrics"]
+ALLOWED_IMPORTS = [  # what a class_path may name: parts to build with, nothing that runs or loads what a YAML says
+    "callbacks",
+    "gymnasium.envs.registration.make_vec",
+    "gymnasium.make_vec",
+    "gymnasium.vector",
+    "lightning.pytorch.callbacks",
+    "lightning.pytorch.plugins",
+    "lightning.pytorch.profilers",
+    "lightning.pytorch.strategies",
+    "rlbot.game",
+    "rlbot.league",
+    "rlbot.ppo",
+    "stable_baselines3.common.env_util.make_vec_env",
+]
 DESCRIPTION = (
     "Train a bot. Without --config the settings of configs/base.yaml are used; several --config stack, later ones win. "
     "Also on the command line: --debug (1,000 timesteps that exercise everything, in under a minute) and --allow NAME "
@@ -76,6 +89,7 @@ class TrainCLI(LightningCLI):
     """``fit`` of PPO on rollouts, with the callbacks that the Trainer cannot know about."""
 
     stop: Stop
+    allowed: Sequence[str] = ()  # modules of the user's own
 
     @staticmethod
     @override
@@ -114,6 +128,13 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("data.observation_size", "model.observation_size", apply_on="instantiate")
 
     @override
+    def _set_seed(self) -> None:
+        try:
+            super()._set_seed()
+        except ValueError as error:
+            raise InputError(f"seed_everything: {error}") from error
+
+    @override
     def _parse_ckpt_path(self) -> None:
         """Check the checkpoint before anything is built; the YAML and the command line win over what it holds."""
         fit = self.config["fit"]
@@ -125,12 +146,17 @@ class TrainCLI(LightningCLI):
             path, skipped = newest_valid(Path(_checkpoint_folder(fit.logdir)))
             for reason in skipped:
                 print(f"[ERROR] Skipped: {reason}", flush=True)
-        self.checkpoint = load(path)
+        self.checkpoint = load_run(path)
         fit.ckpt_path = str(path)
 
     @override
     def before_instantiate_classes(self) -> None:
         fit = self.config["fit"]
+        made = getattr(fit.data.env, "init_args", None) or {}
+        for key in ("id", "env_id"):
+            module, colon, _ = str(made.get(key, "")).partition(":")  # gymnasium would import the module
+            if colon and module not in self.allowed:
+                raise InputError(f"data.env {key}={made[key]}: {module} is not imported; add --allow {module}")
         self.config_text = self._parser("fit").dump(fit, skip_unset=False)
         if self.checkpoint is not None:
             self._show_changes(self.checkpoint["metadata"])
@@ -157,7 +183,7 @@ class TrainCLI(LightningCLI):
         self.datamodule.check(self.model)
         if self._get(self.config_init, "curriculum").stages and not self.datamodule.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
-        asked = str(fit.trainer.precision)
+        asked = str(fit.trainer.precision or "32-true")
         if asked not in PRECISIONS:
             raise InputError(f"trainer.precision={asked}: must be one of {', '.join(PRECISIONS)}")
         precision = "bf16-mixed" if asked == "16-mixed" and self._placed["accelerator"] == "cpu" else asked
@@ -167,7 +193,7 @@ class TrainCLI(LightningCLI):
             **self._get(self.config_init, "trainer"),
             "accelerator": self._placed["accelerator"],
             "precision": precision,
-            "logger": TensorBoardLogger(fit.logdir, name="", version="", default_hp_metric=False),
+            "logger": Events(fit.logdir, self.checkpoint["metadata"]["timesteps"] if self.checkpoint else None),
             "plugins": [*(self._get(self.config_init, "trainer")["plugins"] or []), AtomicCheckpointIO()],
         }
         if self._placed["devices"] is not None:
@@ -256,6 +282,7 @@ def train(arguments: Sequence[str]) -> int:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a user's own module lies where the command is run
     sys.argv = sys.argv[:1]  # LightningCLI is given its arguments
+    TrainCLI.allowed = allowed
     try:
         cli = TrainCLI(
             PPO,

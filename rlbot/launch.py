@@ -49,10 +49,10 @@ def run(target: str, arguments: Sequence[str]) -> NoReturn:
 
 
 def _never_fail(stream: TextIO) -> None:
-    """A name that the console's encoding lacks must not end a run."""
+    """ASCII on every console, so that no name ends a run; whole lines at once, also into a file."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
-        reconfigure(errors="backslashreplace")
+        reconfigure(encoding="ascii", errors="backslashreplace", line_buffering=True)
 
 
 def _explain(error: Exception) -> int:

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -13,6 +14,7 @@ from rlbot.ppo.checkpoint import load
 
 LAST = "last.ckpt"
 CHECKPOINTS = "checkpoints"
+PARTS = {"state_dict", "optimizer_states", "RolloutDataModule", "callbacks", "metadata", "architecture"}
 NUMBERED = re.compile(r"timesteps_(\d{12})\.ckpt")
 
 
@@ -25,6 +27,18 @@ def numbered_checkpoints(folder: Path) -> dict[int, Path]:
     """Numbered checkpoint files of a folder by their timesteps, oldest first."""
     found = ((NUMBERED.fullmatch(file.name), file) for file in folder.glob("*.ckpt"))
     return dict(sorted((int(match[1]), file) for match, file in found if match))
+
+
+def load_run(path: Path) -> dict[str, Any]:
+    """Read a checkpoint that a run can go on from.
+
+    Raises:
+        InputError: the file is damaged, not from this trainer, or lacks a part of the run's state.
+    """
+    checkpoint = load(path)
+    if missing := PARTS - checkpoint.keys():
+        raise InputError(f"ckpt_path={path}: no run can go on from it: it lacks {', '.join(sorted(missing))}")
+    return checkpoint
 
 
 def newest_valid(folder: Path) -> tuple[Path, list[str]]:
@@ -46,9 +60,9 @@ def newest_valid(folder: Path) -> tuple[Path, list[str]]:
 
 
 def why_invalid(path: Path) -> str | None:
-    """Why ``load`` refuses the file; None if it does not."""
+    """Why ``load_run`` refuses the file; None if it does not."""
     try:
-        load(path)
+        load_run(path)
     except InputError as error:
         return str(error)
     return None
@@ -67,6 +81,8 @@ class RunFolder:
 
     def __init__(self, path: Path, resume: bool) -> None:
         self.path = path
+        if path.name in ("", ".."):
+            raise InputError(f"logdir={path}: must name a folder of the run's own")
         parent = path.absolute().parent
         try:
             parent.mkdir(parents=True, exist_ok=True)

@@ -155,6 +155,8 @@ class RolloutDataModule(L.LightningDataModule):
         Raises:
             ValueError: its head does not fit the action space.
         """
+        if self._foreign is None:
+            self.make_env(self._mode, None)  # builds no arena yet
         space = ACTION_SPACE if self._foreign is None else self._foreign.single_action_space
         head = module.policy.head
         if not head.fits(space):

@@ -1,5 +1,6 @@
 """PPO as a LightningModule: one epoch is one iteration, one ``training_step`` one minibatch, automatic optimisation."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -77,7 +78,7 @@ class PPO(L.LightningModule):
             f"{name}={value} ({rule})"
             for name, value, rule, holds in (
                 ("hidden_sizes", list(hidden_sizes), "all at least 1", all(size >= 1 for size in hidden_sizes)),
-                ("learning_rate", learning_rate, "above 0", learning_rate > 0),
+                ("learning_rate", learning_rate, "above 0", 0 < learning_rate < math.inf),
                 ("learning_rate_end", learning_rate_end, "not below 0", (learning_rate_end or 0) >= 0),
                 ("gamma", gamma, "0 to 1", 0 <= gamma <= 1),
                 ("gae_lambda", gae_lambda, "0 to 1", 0 <= gae_lambda <= 1),

@@ -1,0 +1,56 @@
+"""TensorBoard events that never end a run."""
+
+import time
+from typing import Any
+
+from lightning.pytorch.loggers import TensorBoardLogger
+from typing_extensions import override
+
+WARN_SECONDS = 60.0
+
+
+class Events(TensorBoardLogger):
+    """Drops what cannot be written, with a warning a minute; after a resume, drops what the older run wrote later.
+
+    Args:
+        folder: the run's folder.
+        resumed_at: timesteps of the checkpoint that the run goes on from.
+    """
+
+    def __init__(self, folder: str, resumed_at: int | None = None) -> None:
+        purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
+        super().__init__(folder, name="", version="", default_hp_metric=False, **purge)
+        self._warned_at = -WARN_SECONDS
+
+    @override
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        try:
+            super().log_metrics(metrics, step)
+        except OSError as error:
+            self._give_up(error)
+        except ValueError as error:  # how Lightning passes on what the writer raises
+            if not isinstance(error.__cause__, OSError):
+                raise
+            self._give_up(error.__cause__)
+
+    @override
+    def save(self) -> None:
+        try:
+            super().save()
+        except OSError as error:
+            self._give_up(error)
+
+    @override
+    def finalize(self, status: str) -> None:
+        try:
+            super().finalize(status)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """The writer's thread is dead after an error: begin another file with the next values."""
+        self._experiment = None
+        self._kwargs.pop("purge_step", None)
+        if time.monotonic() - self._warned_at >= WARN_SECONDS:
+            self._warned_at = time.monotonic()
+            print(f"[ERROR] TensorBoard events not written ({error.strerror}): training goes on", flush=True)
