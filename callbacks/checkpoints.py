@@ -113,7 +113,7 @@ class TimestepCheckpoint(Checkpoint):
             if numbered and trainer.is_global_zero:
                 twin(self.folder / LAST, self.folder / numbered_name(timesteps))
                 trainer.lightning_module.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
-                self._prune(timesteps)
+                self._prune(timesteps, in_use=_files_in_use(trainer))
         except OSError as error:
             self._failed_saves += 1
             if final:
@@ -133,7 +133,7 @@ class TimestepCheckpoint(Checkpoint):
         self._failed_saves = 0
         self._saved_at = timesteps
 
-    def _prune(self, now: int) -> None:
+    def _prune(self, now: int, in_use: set[Path]) -> None:
         """Delete old numbered files that nothing protects; later ones than ``now`` are another future's, left alone."""
         files = {timesteps: file for timesteps, file in numbered_checkpoints(self.folder).items() if timesteps <= now}
         milestones: dict[int, Path] = {}
@@ -142,7 +142,7 @@ class TimestepCheckpoint(Checkpoint):
         milestones.pop(0, None)
         kept = {*list(files.values())[-self.keep :], *milestones.values()}
         for file in files.values():
-            if file not in kept and file.resolve() != self._resumed_from:
+            if file not in kept and file.resolve() not in {self._resumed_from, *in_use}:
                 file.unlink(missing_ok=True)
                 self.pruned.add(file.resolve())
 
@@ -158,6 +158,12 @@ def twin(source: Path, target: Path) -> None:
             raise
         shutil.copyfile(source, scratch)
     os.replace(scratch, target)
+
+
+def _files_in_use(trainer: L.Trainer) -> set[Path]:
+    """Checkpoints that a callback still needs: opponents of the coming iteration."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return {Path(file).resolve() for callback in callbacks for file in getattr(callback, "files_in_use", ())}
 
 
 def _timesteps(trainer: L.Trainer) -> int:

@@ -78,6 +78,11 @@ class Curriculum(L.Callback):
         """The mode being played; empty without stages."""
         return self.stages[self.index].mode if self.stages else ""
 
+    @property
+    def files_in_use(self) -> list[str]:
+        """Checkpoints that play the coming iteration: a run resumed from its save needs them."""
+        return self._chosen
+
     def stage_at(self, timesteps: int) -> int:
         """Index of the stage that ``timesteps`` belongs to."""
         return sum(stage.from_timesteps <= timesteps for stage in self.stages) - 1

@@ -1,0 +1,174 @@
+"""The curriculum: where stages begin, what changes at a promotion, and who drives the opponents."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L  # noqa: N812
+import pytest
+import torch
+import yaml
+
+from callbacks.curriculum import Curriculum, Stage, default_stages
+from rlbot.__main__ import ROOT
+
+STAGES = """
+curriculum:
+  stages:
+    - {mode: 1v1, opponent: selfplay, from_timesteps: 0}
+    - {mode: 1v2, opponent: checkpoint, from_timesteps: 100}
+    - {mode: 2v2, opponent: selfplay, from_timesteps: 300}
+  num_opponents: 2
+checkpoint: {keep: 9}
+total_timesteps: 448
+"""
+
+
+class Witness(L.Callback):
+    """Notes what was played in each iteration; stands before the curriculum among the callbacks."""
+
+    seen: list[SimpleNamespace] = []  # noqa: RUF012
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        match = trainer.datamodule.open(pl_module).env.match
+        members = getattr(match.opponent, "members", [])
+        self.seen.append(
+            SimpleNamespace(
+                timesteps=trainer.datamodule.timesteps,
+                mode=match.mode,
+                cars=match.num_cars,
+                learners=match.num_learners,
+                policy=pl_module.policy,
+                opponents=[Path(member.name).name for member in members],
+                weights=[list(member._policy.parameters()) for member in members],
+            )
+        )
+
+
+class Vandal(L.Callback):
+    """Damages the checkpoint of 64 timesteps when ``when`` timesteps are done."""
+
+    strike: Any = None
+
+    def __init__(self, when: int) -> None:
+        self.when = when
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.datamodule.timesteps == self.when:
+            self.strike(Path(trainer.log_dir, "checkpoints", "timesteps_000000000064.ckpt"))
+
+
+def callback(name: str, **arguments: Any) -> list[str]:
+    """Command line that adds a callback of this file as a user adds one."""
+    named = {"class_path": f"test_curriculum.{name}", "init_args": arguments}
+    return ["--allow", "test_curriculum", f"--trainer.callbacks={[named]}"]
+
+
+@pytest.fixture(scope="module")
+def promoted(fit, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("promoted")
+    (folder / "stages.yaml").write_text(STAGES)
+    Witness.seen.clear()
+    run = fit(folder, f"--config={folder / 'stages.yaml'}", *callback("Witness"))
+    assert run.code == 0, run.err
+    return SimpleNamespace(run=run, seen=list(Witness.seen))
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "stage"), [(0, 0), (1_999_999, 0), (2_000_000, 1), (3_499_999, 1), (3_500_000, 2), (9_000_000, 2)]
+)
+def test_stage_begins_at_its_first_timestep(timesteps, stage):
+    assert Curriculum().stage_at(timesteps) == stage
+
+
+def test_default_stages_are_those_of_base_yaml():
+    written = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text(encoding="utf-8"))["curriculum"]["stages"]
+    assert [Stage(**stage) for stage in written] == default_stages()
+
+
+@pytest.mark.parametrize("mode", ["3v3", "2v1", "1V1", "1v", ""])
+def test_only_three_modes_are_stages(mode):
+    with pytest.raises(ValueError, match="1v1, 1v2, 2v2"):
+        Curriculum([Stage(mode)])
+
+
+@pytest.mark.parametrize("begins", [[5], [0, 200, 100], [0, 100, 100], [-1, 100]])
+def test_stages_must_begin_at_zero_and_rise(begins):
+    with pytest.raises(ValueError, match="must begin at 0 and rise"):
+        Curriculum([Stage("1v1", "selfplay", begin) for begin in begins])
+
+
+def test_at_least_one_opponent_is_needed():
+    with pytest.raises(ValueError, match="num_opponents=0"):
+        Curriculum(num_opponents=0)
+
+
+def test_promotion_happens_at_the_first_boundary_at_or_after_the_limit(promoted):
+    modes = [(seen.timesteps, seen.mode) for seen in promoted.seen]
+    assert modes == [(64, "1v1"), (128, "1v1"), (192, "1v2"), (256, "1v2"), (320, "1v2"), (384, "2v2"), (448, "2v2")]
+
+
+def test_promotion_changes_the_cars_and_who_learns(promoted):
+    cars = {seen.mode: (seen.cars, seen.learners) for seen in promoted.seen}
+    assert cars == {"1v1": (2, 2), "1v2": (3, 1), "2v2": (4, 4)}
+
+
+def test_promotion_carries_the_policy_object_on(promoted):
+    assert len({id(seen.policy) for seen in promoted.seen}) == 1
+
+
+def test_opponents_are_the_newest_checkpoint_and_older_ones(promoted):
+    assert [seen.opponents for seen in promoted.seen[2:5]] == [
+        ["timesteps_000000000064.ckpt"],  # that of 128 is written after the stage begins
+        ["timesteps_000000000128.ckpt", "timesteps_000000000064.ckpt"],
+        ["timesteps_000000000192.ckpt", promoted.seen[4].opponents[1]],
+    ]
+
+
+def test_opponents_play_with_the_weights_of_their_files(promoted):
+    saved = promoted.run.load("timesteps_000000000128.ckpt")["state_dict"]
+    weights = [tensor for name, tensor in saved.items() if name.startswith("policy.")]
+    assert all(torch.equal(a, b) for a, b in zip(promoted.seen[3].weights[0], weights, strict=True))
+
+
+def test_chosen_opponents_are_recorded_in_the_checkpoint(promoted):
+    state = promoted.run.load("timesteps_000000000192.ckpt")["callbacks"]["Curriculum"]
+    assert [Path(file).name for file in state["chosen"]] == promoted.seen[3].opponents
+
+
+def test_stage_is_logged_and_told(promoted):
+    assert promoted.run.scalars()["curriculum/stage"] == [
+        (64, 0), (128, 0), (192, 1), (256, 1), (320, 1), (384, 2), (448, 2)
+    ]  # fmt: skip
+    assert "[OK] Stage 1: 1v2 (checkpoint) from 128 timesteps on" in promoted.run.out
+    assert "[OK] Stage 2: 2v2 (selfplay) from 320 timesteps on" in promoted.run.out
+
+
+def test_without_a_checkpoint_yet_a_copy_of_the_policy_is_played(fit, tmp_path):
+    Witness.seen.clear()
+    run = fit(
+        tmp_path, '--curriculum.stages=[{"mode": "1v2", "opponent": "checkpoint"}]', "--timesteps=64",
+        *callback("Witness"),
+    )  # fmt: skip
+    (seen,) = Witness.seen
+    assert (run.code, seen.mode, seen.opponents) == (0, "1v2", ["the current policy"])
+    assert not any(a is b for a in seen.weights[0] for b in seen.policy.parameters())
+
+
+@pytest.mark.parametrize(
+    ("when", "kind"), [(128, "text"), (128, "cut"), (128, "empty"), (128, "flipped"), (192, "missing")]
+)
+def test_lost_opponent_file_is_dropped_with_one_warning(fit, tmp_path, monkeypatch, damage, when, kind):
+    monkeypatch.setattr(Vandal, "strike", lambda _, file: damage(file, kind))
+    (tmp_path / "stages.yaml").write_text(STAGES.replace("300", "1000"))
+    run = fit(tmp_path, f"--config={tmp_path / 'stages.yaml'}", *callback("Vandal", when=when))
+    warnings = [line for line in run.out.splitlines() if line.startswith("[ERROR] Opponent dropped")]
+    assert (run.code, run.load()["metadata"]["timesteps"]) == (0, 448)
+    assert len(warnings) == 1
+    assert "timesteps_000000000064.ckpt" in warnings[0]
+
+
+def test_stage_outside_the_three_ends_the_command(fit, tmp_path):
+    run = fit(tmp_path, '--curriculum.stages=[{"mode": "3v3"}]')
+    assert run.code == 2
+    assert run.err == "[ERROR] curriculum.stages[0].mode='3v3': only 1v1, 1v2, 2v2 are stages\n"

@@ -1,0 +1,57 @@
+"""The lines a person looks for when a run begins."""
+
+import pytest
+
+GOLDEN = """\
+[START] Training
+[OK] RocketSimVectorEnv with 2 environments created (4 agents)
+[OK] Curriculum restriction verified
+  Stage 0: 1v1 (selfplay) from 0 timesteps
+  Stage 1: 2v2 (selfplay) from 500 timesteps
+  Now: stage 0 at 0 timesteps
+[OK] Mixed-precision training (AMP) enabled: bf16-mixed on cpu (asked for 16-mixed)
+[OK] Model forward pass verified
+[OK] Training ready
+
+CONFIGURATION SUMMARY:
+Username: Aaron
+Device: cpu
+Vectorized: True
+Optimized: True
+Precision: bf16-mixed
+Checkpoint Interval: 64 timesteps
+Timesteps: 0 of 64
+Seed: 7
+Log Folder: FOLDER/
+
+"""
+STAGES = '--curriculum.stages=[{"mode": "1v1"}, {"mode": "2v2", "from_timesteps": 500}]'
+
+
+@pytest.fixture(scope="module")
+def run(fit, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("summary")
+    return fit(folder, STAGES, "--timesteps=64", "--seed_everything=7", "--trainer.precision=16-mixed", "--device=cpu")
+
+
+def test_lines_are_these(run):
+    assert run.out.partition("[OK] Training speed")[0].replace(str(run.logdir), "FOLDER") == GOLDEN
+
+
+def test_precision_really_used_is_stored(run):
+    assert run.load()["metadata"]["precision"] == "bf16-mixed"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_precision_that_was_asked_for_needs_no_remark(fit, tmp_path, precision):
+    run = fit(tmp_path, f"--trainer.precision={precision}", "--timesteps=64")
+    mixed = "[OK] Mixed-precision training (AMP) enabled: bf16-mixed on cpu\n"
+    assert {"32-true": "[OK] Precision: 32-true\n", "bf16-mixed": mixed}[precision] in run.out
+    assert "asked for" not in run.out
+
+
+def test_resumed_run_tells_where_it_stands(fit, tmp_path):
+    fit(tmp_path, STAGES, "--timesteps=512")
+    run = fit(tmp_path, STAGES, "--timesteps=576", "--ckpt_path=last")
+    assert "  Now: stage 1 at 512 timesteps\n" in run.out
+    assert "Timesteps: 512 of 576\n" in run.out

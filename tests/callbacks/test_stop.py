@@ -1,0 +1,71 @@
+"""Ending a run: at the last timestep, by a signal at any moment, and when there is nothing left to do."""
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+
+def wait_for(folder: Path, text: str) -> str:
+    """What a started process has printed, as soon as ``text`` is in it."""
+    output, deadline = folder / "output.txt", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if output.exists() and text in (printed := output.read_text(encoding="utf-8")):
+            return printed
+        time.sleep(0.01)
+    raise AssertionError(f"no {text!r} in {output.read_text(encoding='utf-8')}")
+
+
+def timesteps(folder: Path) -> int:
+    return int(torch.load(folder / "run/checkpoints/last.ckpt", weights_only=True)["metadata"]["timesteps"])
+
+
+def test_run_ends_at_the_exact_number_of_timesteps(fit, tmp_path):
+    run = fit(tmp_path, "--timesteps=150")  # 64, 128 and a short iteration of 22
+    assert (run.code, run.err, run.load()["metadata"]["timesteps"]) == (0, "", 150)
+    assert [step for step, _ in run.scalars()["ppo/kl"]] == [64, 128, 150]
+
+
+def test_finished_run_resumed_ends_at_once_and_changes_nothing(fit, tmp_path):
+    last = (run := fit(tmp_path)).logdir / "checkpoints" / "last.ckpt"
+    before = last.read_bytes()
+    again = fit(tmp_path, "--ckpt_path=last")
+    assert (again.code, last.read_bytes() == before, again.files) == (0, True, run.files)
+    assert "Training speed" not in again.out
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signal_at_a_random_moment_saves_and_tells_by_the_exit_code(start, tmp_path, signum, seed):
+    process = start(tmp_path, "--timesteps=1000000", "--save_interval=1000000", "--checkpoint.interval=1000000")
+    wait_for(tmp_path, "[OK] Training speed")
+    time.sleep(random.Random(seed * signum).random())
+    os.kill(process.pid, signum)
+    process.join(30)
+    printed = (tmp_path / "output.txt").read_text(encoding="utf-8")
+    trained = int(re.findall(r"at (\d+) timesteps", printed)[-1])
+    assert (process.exitcode, timesteps(tmp_path)) == (128 + signum, trained)
+    assert printed.count(f"[OK] Stopping after {signum.name}: saving") == 1
+
+
+def test_second_ctrl_c_interrupts_at_once_and_leaves_the_last_save(start, tmp_path):
+    process = start(tmp_path, "--timesteps=1000000", "--data.batch_size=6000", "--data.minibatch_size=6000")
+    wait_for(tmp_path, "[OK] Training speed")
+    for _ in range(2):
+        time.sleep(0.2)
+        os.kill(process.pid, signal.SIGINT)
+    process.join(30)
+    assert (process.exitcode, timesteps(tmp_path)) == (130, 6000)
+
+
+def test_signal_before_training_has_begun_leaves_with_its_code(start, tmp_path):
+    process = start(tmp_path)
+    time.sleep(0.05)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(30)
+    assert process.exitcode in (143, -signal.SIGTERM)  # by our handler, or before Python has set any

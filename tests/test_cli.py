@@ -1,0 +1,275 @@
+"""The command line: how arguments are arranged, and that everything wrong ends in one line that names it."""
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rlbot.__main__ import ROOT
+from rlbot.arguments import arrange
+from rlbot.cli import choose_device
+from rlbot.errors import InputError
+
+BASE, DEBUG = (str(ROOT / "configs" / name) for name in ("base.yaml", "debug.yaml"))
+SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
+SECTIONS = [(file, section) for file in SHIPPED for section in yaml.safe_load(file.read_text(encoding="utf-8"))]
+CANARY = """
+from pathlib import Path
+import lightning as L
+Path(__file__).with_name("sung").touch()
+class C(L.Callback): pass
+"""
+
+
+def edited(folder: Path, text: str) -> str:
+    """Argument that stacks this YAML on the others."""
+    (folder / "edit.yaml").write_text(text, encoding="utf-8")
+    return f"--config={folder / 'edit.yaml'}"
+
+
+def refuses(run: Any, *names: str) -> None:
+    """Exit code 2 and one line on stderr that holds every name."""
+    assert run.code == 2, run.out + run.err
+    assert run.err.startswith("[ERROR] ")
+    assert run.err.count("\n") == 1
+    assert all(name in run.err for name in names), run.err
+    assert "environments created" not in run.out
+
+
+@pytest.fixture
+def canary(tmp_path, monkeypatch):
+    """A module beside the user that leaves a trace when it is imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "canary", raising=False)
+    for name in ("canary.py", "hubconf.py"):
+        (tmp_path / name).write_text(CANARY)
+    return tmp_path / "sung"
+
+
+def test_fit_may_be_written_out_or_left_away():
+    assert arrange(["fit", "--config", BASE]) == arrange(["--config", BASE]) == arrange([f"--config={BASE}"])
+
+
+def test_base_yaml_is_used_where_no_config_is_given():
+    assert arrange(["--timesteps", "5"]) == arrange(["--config", BASE, "--timesteps", "5"])
+
+
+def test_debug_settings_win_over_every_yaml_and_lose_to_the_command_line():
+    words, _ = arrange(["--debug", "--config", BASE, "--timesteps", "5"])
+    assert words == arrange(["--config", BASE, "--config", DEBUG, "--timesteps", "5"])[0]
+    assert (words[0], words[3:]) == ("fit", ["--timesteps", "5"])
+
+
+def test_allowed_modules_are_taken_out_of_the_arguments():
+    words, allowed = arrange(["--allow", "mine", "--allow=my.own"])
+    assert (words, allowed) == (arrange([])[0], ["mine", "my.own"])
+
+
+@pytest.mark.parametrize("words", [["--allow"], ["--allow="], ["--allow", "--debug"], ["--allow", "a;b"]])
+def test_allow_needs_the_name_of_a_module(words):
+    with pytest.raises(InputError, match="name of a module"):
+        arrange(words)
+
+
+def test_command_line_wins_over_a_yaml_that_is_named_after_it(fit, tmp_path):
+    run = fit(tmp_path, "--timesteps=64", edited(tmp_path, "total_timesteps: 192"))
+    assert run.load()["metadata"]["timesteps"] == 64
+
+
+@pytest.mark.parametrize(("device", "chosen"), [("cpu", ("cpu", 1)), ("auto", ("cpu", 1))])
+def test_device_of_a_machine_without_cuda(device, chosen, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert choose_device(device) == chosen
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:1", "auto:0", "", "cuda:-1"])
+def test_other_devices_are_refused(device):
+    with pytest.raises(InputError, match="must be auto, cpu, cuda or cuda:N"):
+        choose_device(device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:7"])
+def test_cuda_that_is_not_there_is_refused(fit, tmp_path, device, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    refuses(fit(tmp_path, f"--device={device}"), f"device={device}", "torch sees 0 CUDA devices", "--device cpu")
+
+
+@pytest.mark.parametrize(("file", "section"), SECTIONS, ids=[f"{file.stem}-{key}" for file, key in SECTIONS])
+def test_mistyped_key_of_each_section_of_each_shipped_yaml_is_named(fit, tmp_path, file, section):
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    if isinstance(settings[section], dict):
+        settings[section]["bogus_key"] = 1
+        refuses(fit(tmp_path, edited(tmp_path, yaml.safe_dump(settings))), "bogus_key")
+    else:
+        settings[f"{section}x"] = settings.pop(section)
+        refuses(fit(tmp_path, edited(tmp_path, yaml.safe_dump(settings))), f"{section}x")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("seed_everything: soon", "seed_everything"),
+        ("seed_everything: -1", "seed_everything"),
+        ("seed_everything: 10000000000", "seed_everything"),
+        ("username: [Aaron]", "username"),
+        ("total_timesteps: many", "total_timesteps"),
+        ("total_timesteps: 1.5", "total_timesteps"),
+        ("device: 5", "device"),
+        ("logdir: 5", "logdir"),
+        ("save_interval: null", "save_interval"),
+        ("exact_resume: 3", "exact_resume"),
+        ("model: {learning_rate: fast}", "model.learning_rate"),
+        ("model: {hidden_sizes: 8}", "model.hidden_sizes"),
+        ("model: 5", "model"),
+        ("model: []", "model"),
+        ("data: {num_envs: 2.5}", "data.num_envs"),
+        ("data: {rewards: 5}", "data.rewards"),
+        ("data: {total_timesteps: 5}", "data.total_timesteps"),
+        ("data: 5", "data"),
+        ("data: null", "data"),
+        ("curriculum: null", "curriculum"),
+        ("checkpoint: soon", "checkpoint"),
+        ("throughput: 30", "throughput"),
+        ("trainer: null", "trainer"),
+        ("curriculum: {stages: 1v1}", "curriculum.stages"),
+        ("curriculum: {stages: [{mode: 1v1, opponent: nobody}]}", "curriculum.stages"),
+        ("checkpoint: {interval: often}", "checkpoint.interval"),
+        ("throughput: {print_seconds: soon}", "throughput.print_seconds"),
+        ("trainer: {precision: 17-mixed}", "trainer.precision"),
+        ("trainer: {precision: bf16-true}", "trainer.precision"),
+        ("trainer: {callbacks: 5}", "trainer.callbacks"),
+        ("data: {rewards: [{class_path: rlbot.game.rewards.Nope}]}", "rlbot.game.rewards.Nope"),
+        ("data: {rewards: [{class_path: rlbot.game.endings.Clock}]}", "rlbot.game.endings.Clock"),
+        ("data: {rewards: [{class_path: rlbot.game.rewards.Goal, init_args: {wieght: 1}}]}", "wieght"),
+    ],
+)
+def test_setting_of_a_wrong_type_is_named(fit, tmp_path, text, name):
+    refuses(fit(tmp_path, edited(tmp_path, text)), name)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("total_timesteps: 0", "total_timesteps=0"),
+        ("save_interval: 0", "save_interval=0"),
+        ("data: {num_envs: 0}", "num_envs=0"),
+        ("data: {minibatch_size: 65}", "minibatch_size=65"),
+        ("data: {tick_skip: -1}", "tick_skip=-1"),
+        ("data: {starts: []}", "starts"),
+        ("data: {rewards: [rlbot.game.rewards.Goal, rlbot.game.rewards.Goal]}", "rewards"),
+        ("data: {starts: [{class_path: rlbot.game.starts.Kickoff, init_args: {weight: 0}}]}", "starts"),
+        ("data: {endings: [{class_path: rlbot.game.endings.Clock, init_args: {seconds: 0}}]}", "Clock.seconds=0"),
+        ("model: {gamma: 1.5}", "gamma=1.5"),
+        ("model: {clip: .nan}", "clip"),
+        ("model: {learning_rate: .inf}", "learning_rate"),
+        ("model: {hidden_sizes: [8, 0]}", "hidden_sizes=[8, 0]"),
+        ("model: {head: {class_path: rlbot.ppo.policy.CategoricalHead, init_args: {num_actions: 5}}}", "model.head"),
+        ("checkpoint: {keep: 1}", "keep=1"),
+        ("curriculum: {num_opponents: 0}", "num_opponents=0"),
+        ("curriculum: {stages: [{mode: 3v3}]}", "only 1v1, 1v2, 2v2"),
+        ("trainer: {max_epochs: -5}", "max_epochs"),
+        ("trainer: {devices: 0}", "devices=0"),
+        ("logdir: ''", "logdir"),
+        ("logdir: .", "logdir"),
+    ],
+)
+def test_setting_out_of_range_is_named(fit, tmp_path, monkeypatch, text, name):
+    monkeypatch.chdir(tmp_path)
+    arguments = [edited(tmp_path, text)] if "logdir" not in text else [f"--logdir={yaml.safe_load(text)['logdir']}"]
+    refuses(fit(tmp_path, *arguments), name)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("data:\n  num_envs: 4\n  num_envs: 8\n", "line 3: duplicate key 'num_envs'"),
+        ("model: {}\ndata: {}\nmodel: {}\n", "line 3: duplicate key 'model'"),
+        ("data: {num_envs: 4\n", "line 2"),
+        ("data:\n\tnum_envs: 4\n", "line 2"),
+        ("data: num_envs: 4\n", "line 1"),
+        ("- data\n", "holds no settings"),
+        ("# nothing\n", "holds no settings"),
+        ("a: 1\n---\nb: 2\n", "line 2"),
+        ("data: !!python/object/apply:os.getcwd []\n", "line 1"),
+        ("a: \x00\n", "edit.yaml"),
+        ("[1, 2]: 3\n", "line 1"),
+        ("username: 2024-13-45\n", "edit.yaml"),
+    ],
+)
+def test_malformed_yaml_is_named_with_its_line(fit, tmp_path, text, where):
+    refuses(fit(tmp_path, edited(tmp_path, text)), "edit.yaml", where)
+
+
+def test_yaml_that_is_not_there_or_not_utf8_is_named(fit, tmp_path):
+    refuses(fit(tmp_path, "--config=nowhere.yaml"), "config=nowhere.yaml")
+    (tmp_path / "latin.yaml").write_bytes("username: Zo\u00eb".encode("latin-1"))
+    refuses(fit(tmp_path, f"--config={tmp_path / 'latin.yaml'}"), "latin.yaml")
+
+
+@pytest.mark.parametrize("word", ["--bogus", "--bogus=1", "--data.bogus=1", "bogus", "--config"])
+def test_unknown_argument_is_named(fit, tmp_path, word):
+    refuses(fit(tmp_path, word), word.removeprefix("--").partition("=")[0])
+
+
+def test_generated_configurations_are_taken_or_refused_in_one_line(fit, tmp_path):
+    """A folder below a file ends each run that gets as far as training."""
+    (tmp_path / "file").touch()
+    draw, junk = random.Random(0).choice, [None, 0, -1, 1.5, 10**12, float("nan"), "", "x", [], [1], {}, {"x": 1}, True]
+    for _ in range(25):
+        settings = yaml.safe_load(Path(BASE).read_text(encoding="utf-8"))
+        part = settings
+        while (deeper := part.get(draw(list(part)))) and isinstance(deeper, dict):
+            part = deeper
+        part[draw(list(part))] = draw(junk)
+        refuses(fit(tmp_path, edited(tmp_path, yaml.safe_dump(settings)), f"--logdir={tmp_path / 'file' / 'run'}"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trainer: {callbacks: [{class_path: canary.C}]}",
+        "trainer: {callbacks: [{class_path: rlbot.launch.importlib.import_module, init_args: {name: canary}}]}",
+        "trainer: {strategy: {class_path: canary.C}}",
+        "data: {rewards: [{class_path: canary.C}]}",
+        "data: {env: {class_path: canary.C}}",
+        "data: {env: canary.C}",
+        "data: {env: {class_path: importlib.import_module, init_args: {name: canary}}}",
+        "data: {env: {class_path: rlbot.launch.importlib.import_module, init_args: {name: canary}}}",
+        "data: {env: {class_path: gymnasium.make_vec, init_args: {id: 'canary:Bird-v0'}}}",
+        "data: {env: {class_path: stable_baselines3.common.env_util.make_vec_env, init_args: {env_id: 'canary:B-v0'}}}",
+        "data: {env: {class_path: rlbot.launch.run, init_args: {target: 'canary:sing', arguments: []}}}",
+        "data: {env: {class_path: torch.utils.collect_env.run, init_args: {command: touch sung}}}",
+        "data: {env: {class_path: torch.hub.load, init_args: {repo_or_dir: ., model: C, source: local}}}",
+        "model: {head: canary.C}",
+        "{allow: canary, trainer: {callbacks: [canary.C]}}",
+    ],
+)
+def test_module_outside_the_allowed_ones_is_not_imported(fit, tmp_path, canary, text):
+    refuses(fit(tmp_path, edited(tmp_path, text)))
+    assert not canary.exists()
+
+
+def test_module_that_begins_like_an_allowed_one_is_not_imported(fit, tmp_path, canary):
+    canary.with_name("canary.py").rename(tmp_path / "rlbot_canary.py")
+    refuses(fit(tmp_path, edited(tmp_path, "trainer: {callbacks: [rlbot_canary.C]}")), "rlbot_canary")
+    assert not canary.exists()
+
+
+def test_module_allowed_on_the_command_line_is_imported(fit, tmp_path, canary):
+    run = fit(tmp_path, edited(tmp_path, "trainer: {callbacks: [canary.C]}"), "--allow", "canary", "--timesteps=64")
+    assert (run.code, canary.exists()) == (0, True)
+
+
+def test_curriculum_needs_rocket_league(fit, tmp_path):
+    cartpole = "data: {env: {class_path: gymnasium.make_vec, init_args: {id: CartPole-v1, num_envs: 2}}}"
+    refuses(fit(tmp_path, edited(tmp_path, cartpole)))
+
+
+def test_help_explains_settings_in_ascii(fit, tmp_path):
+    run = fit(tmp_path, "--help")
+    assert (run.code, run.out.isascii()) == (0, True)
+    assert "--timesteps" in run.out
+    assert "halves the future every 4.6 s" in " ".join(run.out.split())

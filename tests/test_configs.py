@@ -1,0 +1,43 @@
+"""Every shipped configuration: its first line is a command that works, and its settings are those that it documents."""
+
+import shlex
+
+import pytest
+import yaml
+
+from rlbot.__main__ import ROOT
+
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+SMALL = ("--timesteps=16", "--data.batch_size=16", "--data.minibatch_size=16", "--data.epochs=1", "--data.num_envs=2")
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_command_in_the_first_line_trains(fit, tmp_path, monkeypatch, file):
+    first = file.read_text(encoding="utf-8").splitlines()[0]
+    prefix, command = first[:2], first[2:]
+    words = shlex.split(command)
+    assert (prefix, words[:2]) == ("# ", ["python", "scripts/train.py"])
+    assert f"configs/{file.name}" in words or (file.name, words[-1]) == ("debug.yaml", "--debug")
+    monkeypatch.chdir(ROOT)
+    run = fit(tmp_path, *words[2:], f"--logdir={tmp_path / 'run'}", *SMALL)
+    assert (run.code, run.err) == (0, "")
+    assert run.load()["metadata"]["timesteps"] == 16
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_second_line_tells_what_it_is_for(file):
+    assert file.read_text(encoding="utf-8").splitlines()[1].startswith("# ")
+
+
+def test_every_setting_of_base_yaml_is_explained():
+    lines = (ROOT / "configs" / "base.yaml").read_text(encoding="utf-8").splitlines()[2:]
+    settings = [line for line in lines if line and not line.startswith("    ") and not line.endswith(":")]
+    assert [line for line in settings if " # " not in line and not line.lstrip().startswith("-")] == []
+
+
+def test_reference_run_is_the_promised_one():
+    base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text(encoding="utf-8"))
+    assert base["logdir"] == "logs/latest_run"
+    assert base["checkpoint"]["interval"] == 250_000
+    assert [stage["mode"] for stage in base["curriculum"]["stages"]] == ["1v1", "1v2", "2v2"]
+    assert [stage["from_timesteps"] for stage in base["curriculum"]["stages"]] == [0, 2_000_000, 3_500_000]
