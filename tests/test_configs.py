@@ -1,11 +1,18 @@
 """Every shipped configuration: its first line is a command that works, and its settings are those that it documents."""
 
+import inspect
 import shlex
 
 import pytest
 import yaml
 
+from callbacks import TimestepCheckpoint
 from rlbot.__main__ import ROOT
+from rlbot.game.endings import default_endings
+from rlbot.game.rewards import default_rewards
+from rlbot.game.starts import default_starts
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 SMALL = ("--timesteps=16", "--data.batch_size=16", "--data.minibatch_size=16", "--data.epochs=1", "--data.num_envs=2")
@@ -41,3 +48,17 @@ def test_reference_run_is_the_promised_one():
     assert base["checkpoint"]["interval"] == 250_000
     assert [stage["mode"] for stage in base["curriculum"]["stages"]] == ["1v1", "1v2", "2v2"]
     assert [stage["from_timesteps"] for stage in base["curriculum"]["stages"]] == [0, 2_000_000, 3_500_000]
+
+
+def test_base_yaml_and_the_code_have_the_same_defaults():
+    base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text(encoding="utf-8"))
+    for cls, section in ((PPO, "model"), (RolloutDataModule, "data"), (TimestepCheckpoint, "checkpoint")):
+        defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
+        for name, value in base[section].items():
+            if name not in ("rewards", "endings", "starts"):
+                assert (name, value) == (name, list(d) if isinstance(d := defaults[name], tuple) else d)
+    for section, made in (("rewards", default_rewards()), ("endings", default_endings()), ("starts", default_starts())):
+        written = [(part["class_path"], part.get("init_args", {})) for part in base["data"][section]]
+        shown = [(f"{type(part).__module__}.{type(part).__name__}", vars(part)) for part in made]
+        assert [path for path, _ in written] == [path for path, _ in shown]
+        assert all(given.items() <= held.items() for (_, given), (_, held) in zip(written, shown, strict=True))

@@ -1,0 +1,52 @@
+"""What README.md tells people to type or write works as it stands."""
+
+import re
+
+from rlbot.__main__ import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(kind: str, containing: str) -> str:
+    """The code block of this kind that contains these words."""
+    blocks = re.findall(rf"```{kind}\n(.*?)```", README, flags=re.DOTALL)
+    return next(text for text in blocks if containing in text)
+
+
+def test_own_reward_of_the_readme_trains_and_is_logged(fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_rewards.py").write_text(block("python", "class HighTouch"), encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(block("yaml", "my_rewards"), encoding="utf-8")
+    run = fit(tmp_path, "--config=mine.yaml", "--allow", "my_rewards")
+    assert run.code == 0
+    assert [step for step, _ in run.scalars()["reward/high_touch"]] == [64, 128]
+
+
+def test_own_callback_of_the_readme_runs(fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = block("python", "class Cheer").replace("goals > 20", "goals > -1")
+    (tmp_path / "my_callbacks.py").write_text(source, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text("trainer: {callbacks: [{class_path: my_callbacks.Cheer}]}", encoding="utf-8")
+    run = fit(tmp_path, "--config=mine.yaml", "--allow", "my_callbacks")
+    assert run.out.count("minutes of game!") == 2  # once an iteration
+
+
+def test_environments_of_the_readme_can_be_made():
+    made: dict[str, object] = {}
+    exec(block("python", "gymnasium.make("), made)
+    assert (made["env"].action_space.shape, made["envs"].num_envs) == ((8,), 16)
+
+
+def test_tree_names_every_source_file():
+    tree = block("text", "the package")
+    sources = [*(ROOT / "rlbot").rglob("*.py"), *(ROOT / "callbacks").glob("*.py"), *(ROOT / "scripts").glob("*.py")]
+    names = {file.stem for file in sources if file.name not in ("__init__.py", "export_bot.py")}
+    assert [name for name in sorted(names) if name.replace("_", " ") not in tree and f"{name}.py" not in tree] == []
+
+
+def test_settings_named_in_the_readme_are_in_base_yaml():
+    base = (ROOT / "configs" / "base.yaml").read_text(encoding="utf-8")
+    table = README.split("| setting | default | meaning |")[1].split("\n\n")[0]
+    keys = re.findall(r"`([a-z_.]+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:] if "|" in row))
+    assert [key for key in keys if f"{key.split('.')[-1]}:" not in base] == []
+    assert len(keys) > 10
