@@ -94,7 +94,7 @@ class TimestepCheckpoint(Checkpoint):
         }
 
     def _save(self, trainer: L.Trainer, timesteps: int, numbered: bool, final: bool = False) -> None:
-        """Write ``last`` and, where it is due, its numbered twin.
+        """Write ``last``, where it is due as the twin of a numbered file.
 
         A full disk is survived twice in a row, but not at the end of the run.
 
@@ -109,9 +109,10 @@ class TimestepCheckpoint(Checkpoint):
             trainer.lightning_module.print(f"[ERROR] {lost}")
             return
         try:
-            trainer.save_checkpoint(self.folder / LAST)
+            target = self.folder / (numbered_name(timesteps) if numbered else LAST)
+            trainer.save_checkpoint(target)
             if numbered and trainer.is_global_zero:
-                twin(self.folder / LAST, self.folder / numbered_name(timesteps))
+                twin(target, self.folder / LAST)
                 trainer.lightning_module.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
                 self._prune(timesteps, in_use=_files_in_use(trainer))
         except OSError as error:

@@ -5,19 +5,20 @@ The composition root: it stands above the callbacks and wires everything togethe
 """
 
 import logging
-import shutil
+import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L  # noqa: N812
-import torch
 import yaml
 from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
 from callbacks import (
@@ -30,6 +31,7 @@ from callbacks import (
     TimestepProgressBar,
 )
 from rlbot.arguments import arrange, explain, flat
+from rlbot.device import choose_device
 from rlbot.errors import InputError
 from rlbot.events import Events
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
@@ -43,6 +45,7 @@ ALLOWED_IMPORTS = [  # what a class_path may name: parts to build with, nothing 
     "gymnasium.make_vec",
     "gymnasium.vector",
     "lightning.pytorch.callbacks",
+    "lightning.pytorch.loggers",
     "lightning.pytorch.plugins",
     "lightning.pytorch.profilers",
     "lightning.pytorch.strategies",
@@ -183,17 +186,20 @@ class TrainCLI(LightningCLI):
         self.datamodule.check(self.model)
         if self._get(self.config_init, "curriculum").stages and not self.datamodule.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
+        if fit.trainer.accelerator != "auto":
+            raise InputError(f"trainer.accelerator={fit.trainer.accelerator}: give device instead (cpu, cuda, cuda:N)")
         asked = str(fit.trainer.precision or "32-true")
         if asked not in PRECISIONS:
             raise InputError(f"trainer.precision={asked}: must be one of {', '.join(PRECISIONS)}")
         precision = "bf16-mixed" if asked == "16-mixed" and self._placed["accelerator"] == "cpu" else asked
         self.stop = Stop()
         summary = RunSummary(fit.username, asked)
+        events = Events(fit.logdir, self.checkpoint["metadata"]["timesteps"] if self.checkpoint else None)
         settings: dict[str, Any] = {
             **self._get(self.config_init, "trainer"),
             "accelerator": self._placed["accelerator"],
             "precision": precision,
-            "logger": Events(fit.logdir, self.checkpoint["metadata"]["timesteps"] if self.checkpoint else None),
+            "logger": [events, *self._own_loggers()],
             "plugins": [*(self._get(self.config_init, "trainer")["plugins"] or []), AtomicCheckpointIO()],
         }
         if self._placed["devices"] is not None:
@@ -204,6 +210,11 @@ class TrainCLI(LightningCLI):
                 callback.config = self.config_text
         bar = [TimestepProgressBar()] if settings["enable_progress_bar"] is not False else []
         return self._instantiate_trainer(settings, [*own, summary, self.stop, *bar])
+
+    def _own_loggers(self) -> list[Logger]:
+        """What the user logs to besides TensorBoard."""
+        given = self._get(self.config_init, "trainer")["logger"]
+        return [given] if isinstance(given, Logger) else list(given) if isinstance(given, Iterable) else []
 
     def _check_shapes(self) -> None:
         """The first weight whose shape differs between the checkpoint and this configuration.
@@ -230,36 +241,14 @@ class TrainCLI(LightningCLI):
         folder = RunFolder(logdir, resume=resumes_here)
         try:
             self.trainer.fit(**kwargs, weights_only=True)
+        except SIGTERMException as error:  # it came before ``Stop`` was listening
+            raise SystemExit(128 + signal.SIGTERM) from error
         finally:
             folder.release()
 
 
 def _checkpoint_folder(logdir: str) -> str:
     return str(Path(logdir, CHECKPOINTS))
-
-
-def choose_device(device: str) -> tuple[str, Any]:
-    """Lightning's accelerator and devices for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises:
-        InputError: another word, or CUDA that this machine or this torch does not have.
-    """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and (kind != "cuda" or not number.isdigit())):
-        raise InputError(f"device={device}: must be auto, cpu, cuda or cuda:N")
-    if kind == "cpu":
-        return "cpu", 1
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    cure = "install torch with CUDA as https://pytorch.org/get-started/locally shows"
-    if kind == "auto" and count == 0:
-        if torch.version.cuda is None and shutil.which("nvidia-smi"):
-            print(
-                f"[OK] Using the CPU: there is an NVIDIA GPU, but this torch has no CUDA; to use it, {cure}", flush=True
-            )
-        return "cpu", 1
-    if count == 0 or int(number or 0) >= count:
-        raise InputError(f"device={device}: torch sees {count} CUDA devices; use --device cpu, or {cure}")
-    return "cuda", [int(number or 0)]
 
 
 def train(arguments: Sequence[str]) -> int:

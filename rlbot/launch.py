@@ -8,6 +8,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn, TextIO
@@ -35,6 +36,7 @@ def run(target: str, arguments: Sequence[str]) -> NoReturn:
         signal.signal(signum, _leave)
     for stream in (sys.stdout, sys.stderr):
         _never_fail(stream)
+    threading.excepthook = _thread_failed
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not spin beside the physics
     module, function = target.split(":")
     try:
@@ -46,6 +48,12 @@ def run(target: str, arguments: Sequence[str]) -> NoReturn:
         code = _explain(error)
     sys.stdout.flush()
     raise SystemExit(code)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """TensorBoard's writer thread dies of a full disk; ``rlbot.events`` says so and begins another."""
+    if not issubclass(failure.exc_type, OSError):
+        threading.__excepthook__(failure)
 
 
 def _never_fail(stream: TextIO) -> None:

@@ -86,8 +86,9 @@ class RunFolder:
         parent = path.absolute().parent
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(parent / f".{path.name}.lock")
-            self._holder = parent / f".{path.name}.pid"
+            real = path.resolve()  # one lock, whatever links lead here
+            self._lock = FileLock(real.parent / f".{real.name}.lock")
+            self._holder = real.parent / f".{real.name}.pid"
             self._lock.acquire(timeout=0)
             self._holder.write_text(str(os.getpid()), encoding="utf-8")
         except Timeout:
