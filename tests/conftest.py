@@ -9,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -18,57 +17,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as rlbot.la
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from running import TRAIN, Run, arguments_of, train_here
 
-from rlbot.__main__ import ROOT
 from rlbot.launch import run
-
-BASE = str(ROOT / "configs" / "base.yaml")
-TRAIN = str(ROOT / "scripts" / "train.py")
-TINY = """
-trainer: {precision: 32-true}
-model: {hidden_sizes: [8], learning_rate: 8.0e-4, gamma: 0.99, entropy: 0.01}
-data: {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1}
-curriculum: {stages: [{mode: 1v1}]}
-checkpoint: {interval: 64}
-throughput: {print_seconds: 0.0}
-total_timesteps: 128
-save_interval: 64
-"""  # 1v1 with two arenas: four agents, 16 steps an iteration
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a command did: exit code, what it printed, and the run's folder."""
-
-    code: int
-    out: str
-    err: str
-    logdir: Path
-
-    @property
-    def files(self) -> list[str]:
-        """Names in the checkpoint folder."""
-        return sorted(file.name for file in (self.logdir / "checkpoints").iterdir())
-
-    @property
-    def numbered(self) -> list[int]:
-        """Timesteps of the numbered checkpoints."""
-        return [int(name[10:22]) for name in self.files if name.startswith("timesteps_")]
-
-    def load(self, name: str = "last.ckpt") -> dict[str, Any]:
-        """A checkpoint; nothing in it may be more than tensors and plain values."""
-        return dict(torch.load(self.logdir / "checkpoints" / name, weights_only=True))
-
-    def scalars(self) -> dict[str, list[tuple[int, float]]]:
-        """(timesteps, value) pairs of every TensorBoard tag."""
-        events = EventAccumulator(str(self.logdir), size_guidance={"scalars": 0}).Reload()
-        return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
-def _arguments(folder: Path, arguments: tuple[str, ...]) -> list[str]:
-    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    return ["--config", BASE, "--config", str(folder / "tiny.yaml"), "--logdir", str(folder / "run"), *arguments]
 
 
 @pytest.fixture(scope="session")
@@ -80,9 +31,12 @@ def fit() -> Callable[..., Run]:
         path, argv, out, err = sys.path[:], sys.argv[:], out or io.StringIO(), io.StringIO()
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as left:
-                run("rlbot.cli:train", _arguments(folder, arguments))
+                run("rlbot.cli:train", arguments_of(folder, arguments))
         finally:
             sys.path[:], sys.argv[:] = path, argv
+            for name, module in list(sys.modules.items()):  # the next test's module of this name is another one
+                if (getattr(module, "__file__", None) or "").startswith(str(folder)):
+                    del sys.modules[name]
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
         return Run(int(left.value.code or 0), out.getvalue(), err.getvalue(), folder / "run")
@@ -127,16 +81,6 @@ def damage() -> Callable[[Path, str], None]:
     return lambda file, kind: kinds[kind](file)
 
 
-def _child(arguments: list[str], folder: Path, before: Callable[[], None] | None) -> None:
-    with (folder / "output.txt").open("w", encoding="utf-8") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    if before is not None:
-        before()
-    run("rlbot.cli:train", arguments)
-
-
 @pytest.fixture(scope="session")
 def start() -> Iterator[Callable[..., BaseProcess]]:
     """Start what ``fit`` does in a process of its own, to be killed: ``start(folder, *arguments)``.
@@ -147,11 +91,11 @@ def start() -> Iterator[Callable[..., BaseProcess]]:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         pytest.skip("needs signals and forks")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["rlbot.cli", __name__])
+    context.set_forkserver_preload(["rlbot.cli", "running"])
     started: list[BaseProcess] = []
 
     def command(folder: Path, *arguments: str, before: Callable[[], None] | None = None) -> BaseProcess:
-        started.append(context.Process(target=_child, args=(_arguments(folder, arguments), folder, before)))
+        started.append(context.Process(target=train_here, args=(arguments_of(folder, arguments), folder, before)))
         started[-1].start()
         return started[-1]
 

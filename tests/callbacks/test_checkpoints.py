@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L  # noqa: N812
 import pytest
 import torch
-from conftest import Run
+from running import Run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from callbacks.checkpoints import TimestepCheckpoint, twin

@@ -1,0 +1,71 @@
+"""Tiny runs of the train command, for tests: what to run and what it did."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from rlbot.__main__ import ROOT
+from rlbot.launch import run
+
+BASE = str(ROOT / "configs" / "base.yaml")
+TRAIN = str(ROOT / "scripts" / "train.py")
+TINY = """
+trainer: {precision: 32-true}
+model: {hidden_sizes: [8], learning_rate: 8.0e-4, gamma: 0.99, entropy: 0.01}
+data: {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1}
+curriculum: {stages: [{mode: 1v1}]}
+checkpoint: {interval: 64}
+throughput: {print_seconds: 0.0}
+total_timesteps: 128
+save_interval: 64
+"""  # 1v1 with two arenas: four agents, 16 steps an iteration
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command did: exit code, what it printed, and the run's folder."""
+
+    code: int
+    out: str
+    err: str
+    logdir: Path
+
+    @property
+    def files(self) -> list[str]:
+        """Names in the checkpoint folder."""
+        return sorted(file.name for file in (self.logdir / "checkpoints").iterdir())
+
+    @property
+    def numbered(self) -> list[int]:
+        """Timesteps of the numbered checkpoints."""
+        return [int(name[10:22]) for name in self.files if name.startswith("timesteps_")]
+
+    def load(self, name: str = "last.ckpt") -> dict[str, Any]:
+        """A checkpoint; nothing in it may be more than tensors and plain values."""
+        return dict(torch.load(self.logdir / "checkpoints" / name, weights_only=True))
+
+    def scalars(self) -> dict[str, list[tuple[int, float]]]:
+        """(timesteps, value) pairs of every TensorBoard tag."""
+        events = EventAccumulator(str(self.logdir), size_guidance={"scalars": 0}).Reload()
+        return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def arguments_of(folder: Path, arguments: tuple[str, ...]) -> list[str]:
+    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    return ["--config", BASE, "--config", str(folder / "tiny.yaml"), "--logdir", str(folder / "run"), *arguments]
+
+
+def train_here(arguments: list[str], folder: Path, before: Callable[[], None] | None) -> None:
+    with (folder / "output.txt").open("w", encoding="utf-8") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if before is not None:
+        before()
+    run("rlbot.cli:train", arguments)
