@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L  # noqa: N812
@@ -18,8 +19,18 @@ from rlbot.game.observations import DefaultObservation, Observation
 from rlbot.game.rewards import Reward
 from rlbot.game.starts import Start
 from rlbot.ppo.module import PPO, Batch
-from rlbot.ppo.rollout import Collector
+from rlbot.ppo.rollout import Collector, Rollout
 from rlbot.ppo.stable_baselines import as_vector_env
+
+FAULTS_ALLOWED = 1 / 10_000  # share of timesteps in which the physics may break down
+FAULTS_JUDGED_FROM = 100_000  # timesteps
+COUNTS = ("timesteps", "num_iterations", "num_faults")
+
+
+class BrokenPhysicsError(RuntimeError):
+    """The physics broke down too often."""
+
+    exit_code = 1
 
 
 class Iteration(NamedTuple):
@@ -99,7 +110,7 @@ class RolloutDataModule(L.LightningDataModule):
         self._mode = "1v1"
         self._opponent: Opponent | None = None
         self._collector: Collector | None = None
-        self.timesteps = self.num_iterations = 0
+        self.timesteps = self.num_iterations = self.num_faults = 0
         self.iteration: Iteration | None = None
 
     @property
@@ -193,15 +204,37 @@ class RolloutDataModule(L.LightningDataModule):
         batch = module.prepare(rollout, size)
         self.timesteps += len(batch["advantages"])
         self.num_iterations += 1
+        faulty_steps = self._count_faults(rollout, trainer.log_dir)
         self.iteration = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=time.perf_counter() - begun,
-            faulty_steps=int((~rollout.valid).sum()) if self.plays_rocket_league else 0,
+            faulty_steps=faulty_steps,
             episode_returns=rollout.episode_returns,
             episode_steps=rollout.episode_steps,
             statistics=rollout.statistics,
         )
         return batch
+
+    def _count_faults(self, rollout: Rollout, folder: str | None) -> int:
+        """Steps of the rollout in which the physics broke down.
+
+        Raises:
+            BrokenPhysicsError: it did too often in this run; what was seen and done then is in ``faults.pt``.
+        """
+        if not self.plays_rocket_league:
+            return 0
+        faults = ~rollout.valid
+        count = int(faults.sum())
+        self.num_faults += count
+        steps = self.timesteps + self.num_faults
+        if steps >= FAULTS_JUDGED_FROM and self.num_faults > FAULTS_ALLOWED * steps:
+            dump = Path(folder or ".", "faults.pt")
+            torch.save({"observations": rollout.observations[faults], "actions": rollout.actions[faults]}, dump)
+            raise BrokenPhysicsError(
+                f"the physics gave NaN in {self.num_faults} of {steps} timesteps; what the cars saw and did "
+                f"then is in {dump}: look at data.starts first, bodies put into one place are the usual cause"
+            )
+        return count
 
     def shuffled(self, batch: Batch) -> Iterator[Batch]:
         """Every sample once an epoch, in minibatches that are views of a shuffled copy."""
@@ -227,15 +260,15 @@ class RolloutDataModule(L.LightningDataModule):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        """Timesteps and iterations so far. With ``exact_resume`` a save also retires the arenas, as resuming will."""
+        """What was counted so far. With ``exact_resume`` a save also retires the arenas, as resuming will."""
         if self.exact_resume:
             self._release()
-        return {"timesteps": self.timesteps, "num_iterations": self.num_iterations}
+        return {name: getattr(self, name) for name in COUNTS}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.timesteps = int(state_dict["timesteps"])
-        self.num_iterations = int(state_dict["num_iterations"])
+        for name in COUNTS:
+            setattr(self, name, int(state_dict[name]))
 
     @override
     def teardown(self, stage: str) -> None:

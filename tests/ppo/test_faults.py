@@ -1,0 +1,53 @@
+"""Physics that breaks down too often ends the run and leaves what it takes to find out why."""
+
+import numpy as np
+import pytest
+import torch
+from small_fit import fit
+
+from rlbot.game.env import RocketSimVectorEnv
+from rlbot.ppo import data as data_module
+from rlbot.ppo.data import BrokenPhysicsError, RolloutDataModule
+from rlbot.ppo.module import PPO
+
+
+class BreaksDown(RocketSimVectorEnv):
+    """Tells of a fault in the first row of every fourth step."""
+
+    steps = 0
+
+    def step(self, actions):
+        self.steps += 1
+        *values, infos = super().step(actions)
+        if self.steps % 4 == 0:
+            infos["faulty"] = np.arange(self.num_envs) == 0
+        return (*values, infos)
+
+
+class Arenas(RolloutDataModule):
+    """Two agents: a fault in each eighth of their steps."""
+
+    def make_env(self, mode, opponent, num_envs=None):
+        return BreaksDown(1, "1v1", None)
+
+
+def run(tmp_path, total_timesteps):
+    torch.manual_seed(1)
+    arenas = Arenas(total_timesteps=total_timesteps, batch_size=16, minibatch_size=16, epochs=1)
+    fit(PPO(180, hidden_sizes=(8,)), arenas, default_root_dir=tmp_path)
+    return arenas
+
+
+def test_faults_are_counted_and_survived_while_there_are_few_steps(tmp_path):
+    arenas = run(tmp_path, total_timesteps=32)
+    assert arenas.num_faults == 4  # iterations of 8, 8 and 2 steps: faults in steps 4, 8, 12 and 16
+    assert arenas.state_dict() == {"timesteps": 32, "num_iterations": 3, "num_faults": 4}
+
+
+def test_too_many_faults_end_the_run_with_a_dump(tmp_path, monkeypatch):
+    monkeypatch.setattr(data_module, "FAULTS_JUDGED_FROM", 30)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BrokenPhysicsError, match=r"NaN in 4 of 32 timesteps; .*faults.pt: look at data.starts"):
+        run(tmp_path, total_timesteps=1000)
+    dump = torch.load(next(tmp_path.rglob("faults.pt")), weights_only=True)
+    assert (dump["observations"].shape, dump["actions"].shape) == ((2, 180), (2,))
