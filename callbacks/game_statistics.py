@@ -49,6 +49,7 @@ class GameStatistics(L.Callback):
             **iteration.statistics,
             "game/episode_return": (sum(iteration.episode_returns), episodes),
             "game/episode_steps": (sum(iteration.episode_steps), episodes),
+            "game/episodes": (episodes, 1),
             "game/faulty_steps": (iteration.faulty_steps, 1),
         }
         totals, amounts = zip(*statistics.values(), strict=True)

@@ -20,12 +20,13 @@ MARKS = {"cartpole": 475.0, "pendulum": -300.0}
 
 
 def mean_return(folder: Path) -> float:
-    """Mean episode return over the last tenth of a run's timesteps."""
+    """Mean return of the episodes that ended in the last tenth of a run's timesteps."""
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    points = events.Scalars("game/episode_return")
-    late = [point.value for point in points if point.step > 0.9 * points[-1].step]
-    return sum(late) / len(late)
+    means, counts = (events.Scalars(f"game/{name}") for name in ("episode_return", "episodes"))
+    episodes = {count.step: count.value for count in counts}
+    late = [(mean.value, episodes[mean.step]) for mean in means if mean.step > 0.9 * counts[-1].step]
+    return sum(mean * count for mean, count in late) / sum(count for _, count in late)
 
 
 def main() -> int:
