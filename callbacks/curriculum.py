@@ -158,7 +158,7 @@ class Curriculum(L.Callback):
         try:
             self._frozen[file] = self._frozen.get(file) or FrozenPolicy.load(Path(file))
         except ValueError as error:
-            trainer.lightning_module.print(f"[ERROR] Opponent dropped: {error}")
+            trainer.lightning_module.print(f"[ERROR] Opponent dropped: {str(error).removeprefix('ckpt_path=')}")
             self._dropped.add(file)
             self._known.remove(file)
             self._chosen.remove(file)
