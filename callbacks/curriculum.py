@@ -119,13 +119,13 @@ class Curriculum(L.Callback):
             )
             self._enter(trainer, pl_module)
         elif against_checkpoints:
-            self._pool.members = self._members(trainer, pl_module)
+            self._enter(trainer, pl_module)
 
     def _enter(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         stage = self.stages[self.index]
         opponent = None
         if stage.opponent == "checkpoint":
-            opponent = self._pool = Pool(self._members(trainer, pl_module))
+            opponent = Pool(self._members(trainer, pl_module))
         trainer.datamodule.play(stage.mode, opponent)  # type: ignore[attr-defined]
 
     def _choose(self, trainer: L.Trainer, timesteps: int) -> None:

@@ -39,9 +39,8 @@ class RunSummary(L.Callback):
         curriculum = next((c for c in callbacks if isinstance(c, Curriculum)), None)
         checkpoint = next((c for c in callbacks if isinstance(c, TimestepCheckpoint)), None)
         show = trainer.lightning_module.print
-        collector = data.open(pl_module)
-        kind = type(collector.env.unwrapped).__name__
-        show(f"[OK] {kind} with {data.num_arenas} environments created ({collector.num_agents} agents)")
+        actors = data.open(pl_module)
+        show(f"[OK] {actors.kind} with {data.num_arenas} environments created ({actors.num_agents} agents)")
         if curriculum is not None and curriculum.stages:
             show("[OK] Curriculum restriction verified")
             for i, stage in enumerate(curriculum.stages):
@@ -79,8 +78,8 @@ class RunSummary(L.Callback):
         """Run the policy once as acting will."""
         zeros = torch.zeros(2, data.observation_size, device=module.device)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            _, log_probs = module.policy.act(zeros, torch.Generator())
-            finite = torch.isfinite(log_probs).all() and torch.isfinite(module.policy.value(zeros)).all()
+            outputs, values = module.policy.actor(zeros), module.policy.value(zeros)
+            finite = torch.isfinite(outputs).all() and torch.isfinite(values).all()
         if not finite:
             raise RuntimeError("the policy's first forward pass gives NaN or infinity")
 

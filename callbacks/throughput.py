@@ -38,7 +38,7 @@ class Throughput(L.Callback):
         self._begun = now
         learn_seconds = max(overall_seconds - collect_seconds, 1e-9)
         speeds = {
-            "speed/collect": iteration.timesteps / collect_seconds,
+            "speed/collect": iteration.timesteps / iteration.seconds["collect"],
             "speed/learn": iteration.timesteps / learn_seconds,
             "speed/collect_share": collect_seconds / overall_seconds,
             "speed/learn_share": learn_seconds / overall_seconds,

@@ -243,6 +243,10 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, Any]):
         """What your cars did since the last call: total and amount by TensorBoard tag."""
         return self.match.take_statistics()
 
+    def take_seconds(self) -> dict[str, float]:
+        """Where the time of the steps since the last call went: seconds of physics, observe, reward and infer."""
+        return self.match.take_seconds()
+
     def _rows(self, values: FloatArray) -> FloatArray:
         """(A, L, ...) to a new (rows, ...)."""
         return values.reshape(self.num_envs, *values.shape[2:]).copy()

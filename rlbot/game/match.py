@@ -3,6 +3,7 @@
 Data flows one way: controls in, state out, observation, reward, endings. Who resets what and when is the caller's.
 """
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -88,6 +89,7 @@ class Match:
         if not self.starts or sum(start.weight for start in self.starts) <= 0:
             raise ValueError("starts holds no start with a weight above 0")
         self._arenas: ArenaBatch | None = None
+        self._seconds = {"observe": 0.0, "reward": 0.0, "infer": 0.0}
         self._observations = np.zeros((num_arenas, self.num_cars, self.observation.size), np.float32)
         self._order = np.zeros((num_arenas, self.num_cars, self.num_cars - 1), np.int64)
 
@@ -133,12 +135,14 @@ class Match:
         controls = self._all_controls(actions, active)
         state = arenas.step(controls, active)
         live = ~state.faulty if active is None else active & ~state.faulty
-        terms = np.zeros((len(self.rewards), self.num_arenas, self.num_cars), np.float32)
+        begun = time.perf_counter()
+        terms = np.empty((len(self.rewards), self.num_arenas, self.num_cars), np.float32)
         for k, reward in enumerate(self.rewards):
             terms[k] = reward.weight * reward(state)
         if not np.isfinite(terms).all():
             broken = [r.name for r, term in zip(self.rewards, terms, strict=True) if not np.isfinite(term).all()]
             raise ValueError(f"reward {', '.join(broken)} is NaN or infinite")
+        self._seconds["reward"] += time.perf_counter() - begun
         held = np.zeros((len(self.endings), self.num_arenas), bool)
         for k, ending in enumerate(self.endings):
             held[k] = ending(state) & live
@@ -150,13 +154,22 @@ class Match:
         if ended.any():
             self._statistics.add_episodes(state.seconds[ended], held[:, ended])
         rewards = np.where(live[:, None], terms.sum(axis=0), np.float32(0))
+        begun = time.perf_counter()
         self._observations = self.observation(state, self._order)
+        self._seconds["observe"] += time.perf_counter() - begun
         learner = self._learner
         return Step(self._observations[:, learner], rewards[:, learner], terminated, truncated, state.faulty)
 
     def take_statistics(self) -> dict[str, tuple[float, float]]:
         """What the learner's cars did since the last call: total and amount by TensorBoard tag."""
         return dict(self._statistics.take())
+
+    def take_seconds(self) -> dict[str, float]:
+        """Seconds since the last call inside RocketSim's step (physics), observing, rewarding, and the opponent."""
+        taken = self._seconds | {"physics": self.arenas.physics_seconds}
+        self._seconds = dict.fromkeys(self._seconds, 0.0)
+        self.arenas.physics_seconds = 0.0
+        return taken
 
     def _all_controls(self, actions: FloatArray, active: BoolArray | None) -> FloatArray:
         if self.opponent is None:
@@ -165,7 +178,9 @@ class Match:
         noise = np.zeros(others.shape[:2], np.float32)
         for i in range(self.num_arenas) if active is None else np.flatnonzero(active):
             noise[i] = self.arenas.rngs[i].random(others.shape[1], np.float32)
+        begun = time.perf_counter()
         answer = self.opponent(others, noise)
+        self._seconds["infer"] += time.perf_counter() - begun
         expected = (*others.shape[:2], NUM_CONTROLS)
         if answer.shape != expected:
             raise ValueError(f"the opponent returned controls of shape {answer.shape}, expected {expected}")

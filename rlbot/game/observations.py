@@ -5,6 +5,7 @@ Team view: blue sees the world as it is, orange sees it turned 180 degrees, so e
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from rlbot.sim.state import (
     CEILING_Z,
     GOAL_DEPTH,
     HALF_TURN,
+    NUM_PADS,
     PAD_POSITIONS,
     SIDE_WALL_X,
     FloatArray,
@@ -26,6 +28,8 @@ from rlbot.sim.state import (
 
 POSITION = np.array([1 / SIDE_WALL_X, 1 / (BACK_WALL_Y + GOAL_DEPTH), 1 / CEILING_Z], np.float32)
 DISTANCE = np.float32(1 / BACK_WALL_Y)  # for positions relative to a car: the same in every direction
+
+OTHER_SCALE = np.repeat([DISTANCE, 1 / CAR_MAX_SPEED, 1 / CAR_MAX_SPIN, 1, 1], 3).astype(np.float32)
 
 NUM_TEAMMATES, NUM_OPPONENTS = 2, 3  # slots for other cars: roles keep their slots from 1v1 to 3v3
 CAR_SIZE = 21
@@ -74,15 +78,37 @@ def shuffled_others(team: IntArray, rng: np.random.Generator) -> IntArray:
     return order
 
 
+class _Layout(NamedTuple):
+    """What depends on the teams alone, for C cars: computed once."""
+
+    ball_scale: FloatArray  # (C, 9) brings the ball's vectors into the team view
+    pads: IntArray  # (C, 34) which pad is seen in each place
+    own_scale: FloatArray  # (C, 15)
+    turn: FloatArray  # (C, 1, 19) turns what is known of another car into the team view
+    slots: IntArray  # (C, C-1) the slot of each entry of ``others_in_order``: teammates 0 and 1, opponents 2 to 4
+    others: FloatArray  # (C, 105) empty slots but for "teammate" and "present"
+
+
 @lru_cache
-def _slots(teams: tuple[int, ...]) -> IntArray:
-    """(C, C-1) the slot of each entry of ``others_in_order``: teammates 0 and 1, opponents 2 to 4."""
-    team = np.array(teams)
-    rows = []
-    for i, others in enumerate(others_in_order(team)):
-        mates = int((team[others] == team[i]).sum())
-        rows.append([*range(mates), *range(NUM_TEAMMATES, NUM_TEAMMATES + len(others) - mates)])
-    return np.array(rows, dtype=np.int64)
+def _layout(teams: tuple[int, ...]) -> _Layout:
+    team, num_cars = np.array(teams), len(teams)
+    turn = np.where(team[:, None] == 0, np.float32(1), HALF_TURN)  # (C, 3)
+    slots = np.zeros((num_cars, num_cars - 1), np.int64)
+    others = np.zeros((num_cars, NUM_TEAMMATES + NUM_OPPONENTS, CAR_SIZE), np.float32)
+    for i, them in enumerate(others_in_order(team)):
+        mates = int((team[them] == team[i]).sum())
+        slots[i] = [*range(mates), *range(NUM_TEAMMATES, NUM_TEAMMATES + num_cars - 1 - mates)]
+        others[i, slots[i], -2] = slots[i] < NUM_TEAMMATES
+        others[i, slots[i], -1] = 1
+    rates = (1 / CAR_MAX_SPEED, 1 / CAR_MAX_SPIN, 1, 1)
+    return _Layout(
+        ball_scale=np.concatenate((turn * POSITION, turn / BALL_MAX_SPEED, turn / BALL_MAX_SPIN), 1, dtype=np.float32),
+        pads=np.where(team[:, None] == 0, np.arange(NUM_PADS), TURNED_PADS),
+        own_scale=np.concatenate((turn * POSITION, *(turn * rate for rate in rates)), 1, dtype=np.float32),
+        turn=np.concatenate((*[turn] * 5, np.ones((num_cars, 4))), 1, dtype=np.float32)[:, None],
+        slots=slots,
+        others=others.reshape(num_cars, -1),
+    )
 
 
 class DefaultObservation(Observation):
@@ -101,55 +127,30 @@ class DefaultObservation(Observation):
         """See ``Observation``."""
         cars, ball = state.cars, state.ball
         num_arenas, num_cars = cars.boost.shape
-        turn = cars.turn
-        out = np.zeros((num_arenas, num_cars, SIZE), np.float32)
-        out[..., 0:3] = ball.position[:, None] * (turn * POSITION)
-        out[..., 3:6] = ball.velocity[:, None] * (turn / BALL_MAX_SPEED)
-        out[..., 6:9] = ball.angular_velocity[:, None] * (turn / BALL_MAX_SPIN)
-        out[:, cars.team == 0, PADS] = state.pads[:, None]
-        out[:, cars.team == 1, PADS] = state.pads[:, None, TURNED_PADS]
+        layout = _layout(tuple(cars.team.tolist()))
+        vectors = np.concatenate(
+            (cars.position, cars.velocity, cars.angular_velocity, cars.forward, cars.up), axis=-1
+        )  # (A, C, 15)
+        out = np.empty((num_arenas, num_cars, SIZE), np.float32)
+        moving = np.concatenate((ball.position, ball.velocity, ball.angular_velocity), axis=-1)
+        out[..., BALL] = moving[:, None] * layout.ball_scale
+        out[..., PADS] = state.pads[:, layout.pads]
         out[..., CONTROLS] = cars.controls
-
-        out[..., 51:54] = cars.position * (turn * POSITION)
-        out[..., 54:57] = cars.velocity * (turn / CAR_MAX_SPEED)
-        out[..., 57:60] = cars.angular_velocity * (turn / CAR_MAX_SPIN)
-        out[..., OWN_FORWARD] = cars.forward * turn
-        out[..., OWN_UP] = cars.up * turn
+        out[..., 51:66] = vectors * layout.own_scale
         axes = np.stack((cars.forward, cars.right, cars.up), axis=-2)  # (A, C, 3, 3)
-        to_ball = ball.position[:, None] - cars.position
+        out[..., OWN_BALL] = np.vecdot(axes, state.to_ball[..., None, :]) * DISTANCE
         drift = ball.velocity[:, None] - cars.velocity
-        out[..., OWN_BALL] = (axes @ to_ball[..., None])[..., 0] * DISTANCE
-        out[..., OWN_BALL_VELOCITY] = (axes @ drift[..., None])[..., 0] * np.float32(1 / BALL_MAX_SPEED)
-        out[..., OWN_BOOST] = cars.boost * np.float32(0.01)
+        out[..., OWN_BALL_VELOCITY] = np.vecdot(axes, drift[..., None, :]) * np.float32(1 / BALL_MAX_SPEED)
+        boost = cars.boost * np.float32(0.01)
+        out[..., OWN_BOOST] = boost
         out[..., OWN_ON_GROUND] = cars.on_ground
         out[..., OWN_HAS_FLIP] = cars.has_flip
+        out[..., OTHERS] = layout.others
         if num_cars > 1:
-            self._fill_others(out, state, order)
+            flags = np.stack((boost, cars.on_ground, cars.demolished, cars.has_flip), axis=-1, dtype=np.float32)
+            facts = np.concatenate((vectors * OTHER_SCALE, flags), axis=-1)  # (A, C, 19)
+            seen = facts[np.arange(num_arenas)[:, None, None], order]  # (A, C, C-1, 19)
+            seen[..., :6] -= facts[:, :, None, :6]
+            slots = out[..., OTHERS].reshape(num_arenas, num_cars, NUM_TEAMMATES + NUM_OPPONENTS, CAR_SIZE)
+            slots[:, np.arange(num_cars)[:, None], layout.slots, :19] = seen * layout.turn  # a view of out
         return out
-
-    def _fill_others(self, out: FloatArray, state: GameState, order: IntArray) -> None:
-        cars = state.cars
-        num_arenas, num_cars = cars.boost.shape
-        facts = np.concatenate(
-            (
-                cars.position * DISTANCE,
-                cars.velocity * np.float32(1 / CAR_MAX_SPEED),
-                cars.angular_velocity * np.float32(1 / CAR_MAX_SPIN),
-                cars.forward,
-                cars.up,
-                np.stack((cars.boost * np.float32(0.01), cars.on_ground, cars.demolished, cars.has_flip), axis=-1),
-            ),
-            axis=-1,
-            dtype=np.float32,
-        )  # (A, C, 19)
-        seen = np.empty((num_arenas, num_cars, num_cars - 1, CAR_SIZE), np.float32)
-        seen[..., :19] = facts[np.arange(num_arenas)[:, None, None], order]
-        seen[..., :6] -= facts[:, :, None, :6]
-        orange = cars.team == 1
-        vectors = seen[:, orange, :, :15].reshape(num_arenas, -1, num_cars - 1, 5, 3)
-        seen[:, orange, :, :15] = (vectors * HALF_TURN).reshape(*vectors.shape[:3], 15)
-        seen[..., 19] = cars.team[order] == cars.team[:, None]
-        seen[..., 20] = 1
-        slots = out[..., OTHERS].reshape(num_arenas, num_cars, NUM_TEAMMATES + NUM_OPPONENTS, CAR_SIZE)
-        slots[:, np.arange(num_cars)[:, None], _slots(tuple(cars.team.tolist()))] = seen
-        out[..., OTHERS] = slots.reshape(num_arenas, num_cars, -1)

@@ -11,18 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rlbot.sim.state import BACK_WALL_Y, BALL_MAX_SPEED, BALL_RADIUS, CAR_MAX_SPEED, FloatArray, GameState
+from rlbot.sim.state import BACK_WALL_Y, BALL_MAX_SPEED, BALL_RADIUS, CAR_MAX_SPEED, GameState, unit
 
 Floats: TypeAlias = "NDArray[np.floating[Any]]"
 
-_MIN_LENGTH = np.float32(1e-6)
-
-
-def unit(vectors: FloatArray) -> FloatArray:
-    """The vectors (..., 3) at length 1; a zero vector stays zero."""
-    lengths = np.sqrt((vectors * vectors).sum(-1, keepdims=True))
-    result: FloatArray = vectors / np.maximum(lengths, _MIN_LENGTH)
-    return result
+GOALS = np.array(
+    [[0, BACK_WALL_Y, BALL_RADIUS], [0, -BACK_WALL_Y, BALL_RADIUS]], np.float32
+)  # blue's to score in, orange's
 
 
 class Reward(ABC):
@@ -66,8 +61,7 @@ class SpeedTowardBall(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        to_ball = unit(state.ball.position[:, None] - state.cars.position)
-        speed: Floats = (state.cars.velocity * to_ball).sum(-1)
+        speed: Floats = np.vecdot(state.cars.velocity, state.ball_direction)
         return speed / np.float32(CAR_MAX_SPEED)
 
 
@@ -76,9 +70,8 @@ class BallTowardGoal(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        goals = np.array([[0, BACK_WALL_Y, BALL_RADIUS], [0, -BACK_WALL_Y, BALL_RADIUS]], np.float32)
-        to_goal = unit(goals - state.ball.position[:, None])  # (A, 2, 3) blue attacks +y, orange -y
-        speed: Floats = (state.ball.velocity[:, None] * to_goal).sum(-1) / np.float32(BALL_MAX_SPEED)
+        to_goal = unit(GOALS - state.ball.position[:, None])  # (A, 2, 3)
+        speed: Floats = np.vecdot(state.ball.velocity[:, None], to_goal) / np.float32(BALL_MAX_SPEED)
         return speed[:, state.cars.team]
 
 
@@ -87,7 +80,7 @@ class FacingBall(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        cosine: Floats = (state.cars.forward * unit(state.ball.position[:, None] - state.cars.position)).sum(-1)
+        cosine: Floats = np.vecdot(state.cars.forward, state.ball_direction)
         return cosine
 
 

@@ -1,15 +1,17 @@
 """What the learner's cars do in the game, summed over steps until somebody takes the sums."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlbot.game.endings import Ending
 from rlbot.game.rewards import Reward
 from rlbot.sim.state import BoolArray, FloatArray, GameState
 
 SECONDS_PER_MINUTE = 60.0
+STEPS_AT_ONCE = 32  # counted together: a few calls over many steps cost less than many calls a step
 
 
 class Ratio(NamedTuple):
@@ -36,6 +38,8 @@ class GameStatistics:
         self._start()
 
     def _start(self) -> None:
+        self._waiting: list[tuple[GameState, FloatArray, BoolArray]] = []
+        self._learner = slice(None)
         self._counted = np.zeros(len(self._per_minute))
         self._summed = np.zeros(len(self._means))
         self._car_steps = 0
@@ -52,20 +56,43 @@ class GameStatistics:
             terms: (K, A, C) weighted reward terms.
             live: (A,) arenas that were really stepped.
         """
-        cars = state.cars
-        scored = state.goal[:, None] * np.where(cars.team == 0, 1, -1) > 0
-        rows = np.stack((cars.touched, scored, cars.shots, cars.saves, cars.demos))[:, live, learner]
-        self._counted[:5] += rows.sum(axis=(1, 2))
-        self._counted[5:] += terms[:, live, learner].sum(axis=(1, 2), dtype=np.float64)
-        velocity = cars.velocity[live, learner]
-        gap = state.ball.position[live, None] - cars.position[live, learner]
-        self._summed += (
-            np.sqrt((velocity * velocity).sum(-1)).sum(),
-            cars.boost[live, learner].sum(),
-            (~cars.on_ground[live, learner]).sum(),
-            np.sqrt((gap * gap).sum(-1)).sum(),
+        self._learner = learner
+        self._waiting.append((state, terms, live))
+        if len(self._waiting) == STEPS_AT_ONCE:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        if not self._waiting:
+            return
+        states, terms, lives = zip(*self._waiting, strict=True)
+        self._waiting.clear()
+        live = np.stack(lives)
+
+        def of_learners(values: Iterable[NDArray[Any]]) -> NDArray[Any]:
+            """(cars, ...) of the learner's cars in live arenas, from one (A, C, ...) a step."""
+            chosen: NDArray[Any] = np.stack(list(values))[:, :, self._learner][live]
+            return chosen.reshape(-1, *chosen.shape[2:])
+
+        cars = [state.cars for state in states]
+        scored = [state.goal[:, None] * np.where(state.cars.team == 0, 1, -1) > 0 for state in states]
+        kinds = (
+            [c.touched for c in cars],
+            scored,
+            [c.shots for c in cars],
+            [c.saves for c in cars],
+            [c.demos for c in cars],
         )
-        self._car_steps += velocity.shape[0] * velocity.shape[1]
+        self._counted[:5] += [of_learners(kind).sum(dtype=np.float64) for kind in kinds]
+        self._counted[5:] += of_learners(np.moveaxis(term, 0, -1) for term in terms).sum(axis=0, dtype=np.float64)
+        velocity, gap = of_learners(c.velocity for c in cars), of_learners(state.to_ball for state in states)
+        means = (
+            np.sqrt(np.vecdot(velocity, velocity)),
+            of_learners(c.boost for c in cars),
+            ~of_learners(c.on_ground for c in cars),
+            np.sqrt(np.vecdot(gap, gap)),
+        )
+        self._summed += [mean.sum(dtype=np.float64) for mean in means]
+        self._car_steps += len(velocity)
 
     def add_episodes(self, seconds: FloatArray, ended_by: BoolArray) -> None:
         """Count episodes that ended: their length (E,) and which endings (endings, E) held."""
@@ -75,6 +102,7 @@ class GameStatistics:
 
     def take(self) -> dict[str, Ratio]:
         """Every statistic since the last call by its TensorBoard tag, also those of amount 0."""
+        self._count_waiting()
         minutes = self._car_steps * self._step_seconds / SECONDS_PER_MINUTE
         taken: dict[str, Ratio] = {"game/episode_seconds": Ratio(self._episode_seconds, self._episodes)}
         for names, totals, amount in (

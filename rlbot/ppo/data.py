@@ -1,8 +1,10 @@
 """RolloutDataModule: arenas, rollouts, minibatches and the count of timesteps."""
 
+import functools
 import math
+import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +20,15 @@ from rlbot.game.match import Opponent
 from rlbot.game.observations import DefaultObservation, Observation
 from rlbot.game.rewards import Reward
 from rlbot.game.starts import Start
+from rlbot.ppo.acting import Acting, cpu_has_bfloat16
+from rlbot.ppo.actors import Actors, Inline, Workers
 from rlbot.ppo.module import PPO, Batch
-from rlbot.ppo.rollout import Collector, Rollout
+from rlbot.ppo.rollout import Rollout
 from rlbot.ppo.stable_baselines import as_vector_env
 
 FAULTS_ALLOWED = 1 / 10_000  # share of timesteps in which the physics may break down
 FAULTS_JUDGED_FROM = 100_000  # timesteps
+ARENAS_A_WORKER = 32  # fewer rows a forward pass cost more than a process saves
 COUNTS = ("timesteps", "num_iterations", "num_faults")
 
 
@@ -37,7 +42,8 @@ class Iteration(NamedTuple):
     """What the newest iteration's rollout was like."""
 
     timesteps: int
-    collect_seconds: float
+    collect_seconds: float  # that learning waited for it
+    seconds: dict[str, float]  # where collecting spent them: physics, observe, reward, infer; all of it: collect
     faulty_steps: int
     episode_returns: list[float]
     episode_steps: list[int]
@@ -61,6 +67,9 @@ class RolloutDataModule(L.LightningDataModule):
         rewards: terms of the reward, summed by weight; null for the default ones.
         endings: reasons to end an episode; null for goal, no touch and clock.
         starts: opening positions, drawn by weight; null for kickoffs and random states.
+        num_workers: processes that collect, each with its share of the arenas; 0 collects in this process, null takes
+            one a core, each with at least 32 arenas. The same number gives the same run, bit by bit.
+        overlap: workers collect the next rollout while this one is learned from, with weights one iteration older.
         env: another environment instead of Rocket League: a gymnasium VectorEnv or a Stable-Baselines3 VecEnv.
         exact_resume: start arenas anew at each save, so that a resumed run equals the uninterrupted one bit by bit.
 
@@ -80,6 +89,8 @@ class RolloutDataModule(L.LightningDataModule):
         rewards: Sequence[Reward] | None = None,
         endings: Sequence[Ending] | None = None,
         starts: Sequence[Start] | None = None,
+        num_workers: int | None = None,
+        overlap: bool = False,
         env: Any = None,
         exact_resume: bool = False,
     ) -> None:
@@ -95,8 +106,19 @@ class RolloutDataModule(L.LightningDataModule):
         wrong = [f"{name}={size} (at least 1)" for name, size in sizes.items() if size < 1]
         if minibatch_size > batch_size:
             wrong.append(f"minibatch_size={minibatch_size} (not above batch_size={batch_size})")
+        if num_workers is not None and not 0 <= num_workers <= num_envs:
+            wrong.append(f"num_workers={num_workers} (0 to num_envs={num_envs})")
+        if env is not None and num_workers:
+            wrong.append(f"num_workers={num_workers} (0: data.env runs in this process)")
+        if num_workers is None:
+            num_workers = 0 if env is not None else _workers_for(num_envs)
+        if overlap and num_workers == 0:
+            wrong.append("overlap=true (needs num_workers of at least 1)")
+        if overlap and exact_resume:
+            wrong.append("overlap=true (a run with exact_resume=true cannot save a rollout under way)")
         if wrong:
             raise ValueError(f"data: {'; '.join(wrong)}")
+        self.num_workers, self.overlap = num_workers, overlap
         self.num_envs, self.batch_size, self.minibatch_size = num_envs, batch_size, minibatch_size
         self.epochs, self.total_timesteps, self.exact_resume = epochs, total_timesteps, exact_resume
         self._game: dict[str, Any] = {
@@ -109,7 +131,9 @@ class RolloutDataModule(L.LightningDataModule):
         self._foreign = None if env is None else as_vector_env(env)
         self._mode = "1v1"
         self._opponent: Opponent | None = None
-        self._collector: Collector | None = None
+        self._actors: Actors | None = None
+        self._is_open = False
+        self._ahead = 0  # timesteps of a rollout that is under way
         self.timesteps = self.num_iterations = self.num_faults = 0
         self.iteration: Iteration | None = None
 
@@ -147,13 +171,20 @@ class RolloutDataModule(L.LightningDataModule):
         """From the next rollout on, play this mode: all cars by self-play, or the blue team against the opponent."""
         if self._foreign is not None:
             raise ValueError("a curriculum needs Rocket League: set curriculum.stages to [] when data.env is given")
+        if self._is_open and mode == self._mode and (opponent is None) == (self._opponent is None):
+            self._actors.change_opponent(opponent)  # type: ignore[union-attr]
+        else:
+            self._release()
         self._mode, self._opponent = mode, opponent
-        self._release()
 
     def make_env(self, mode: str, opponent: Opponent | None, num_envs: int | None = None) -> VectorEnv[Any, Any, Any]:
         """A Rocket League environment with this run's observation, rewards, endings and starts."""
-        whole_team = opponent is not None
-        return RocketSimVectorEnv(num_envs or self.num_envs, mode, opponent, whole_team=whole_team, **self._game)
+        return self._make_env(mode, opponent)(num_envs or self.num_envs)
+
+    def _make_env(self, mode: str, opponent: Opponent | None) -> Callable[[int], VectorEnv[Any, Any, Any]]:
+        return functools.partial(
+            RocketSimVectorEnv, mode=mode, opponent=opponent, whole_team=opponent is not None, **self._game
+        )
 
     @override
     def train_dataloader(self) -> "Minibatches":
@@ -175,43 +206,61 @@ class RolloutDataModule(L.LightningDataModule):
                 f"model.head {type(head).__name__} with {head.num_outputs} outputs does not fit the actions {space}"
             )
 
-    def open(self, module: PPO) -> Collector:
-        """The environments of the present stage, built and reset if they are not open yet.
+    def open(self, module: PPO) -> Actors:
+        """What collects, with the environments of the present stage, built and reset if they are not open yet.
 
         Raises:
             ValueError: the model's head does not fit their actions.
         """
-        if self._collector is None:
+        if self._actors is None:
             self.check(module)
-            self._collector = Collector(self._foreign or self.make_env(self._mode, self._opponent))
-            self._collector.reset(self._seed(module.trainer.global_rank, "arenas"))
-        return self._collector
+            low = module.trainer.precision == "bf16-mixed" and cpu_has_bfloat16()
+            acting = Acting(module.policy, bfloat16=low)
+            if self.num_workers == 0:
+                self._actors = Inline(acting, self.num_arenas)
+            else:
+                self._actors = Workers(
+                    acting, self.num_envs, self.num_workers, self.batch_size, self.observation_size, module.print
+                )
+        if not self._is_open:
+            foreign = self._foreign
+            make_env = self._make_env(self._mode, self._opponent) if foreign is None else lambda num_envs: foreign
+            self._actors.open(make_env, self._seed(module.trainer.global_rank, "arenas"))
+            self._is_open = True
+        return self._actors
+
+    def _begin(self, module: PPO, timesteps: int) -> None:
+        """Start collecting this many timesteps with the policy as it is."""
+        actors = self.open(module)
+        num_steps = math.ceil(timesteps / actors.num_agents)
+        actors.begin(module.policy, num_steps, self._seed(module.trainer.global_rank, "noise"))
+        self._ahead = timesteps
 
     def collect(self, module: PPO) -> Batch:
         """Collect the next rollout with the module's policy and prepare it for learning; counts its timesteps."""
         begun = time.perf_counter()
         trainer = module.trainer
-        collector = self.open(module)
-        self._generator = torch.Generator().manual_seed(self._seed(trainer.global_rank, "noise"))
         size = self.next_size
+        self._generator = torch.Generator().manual_seed(self._seed(trainer.global_rank, "shuffle"))
         self._num_minibatches = math.ceil(size / self.minibatch_size)  # as announced, also if steps are left out
-        rollout = collector.collect(
-            module.policy,
-            math.ceil(size / collector.num_agents),
-            self._generator,
-            trainer.precision_plugin.forward_context(),
-        )
+        if not self._ahead:
+            self._begin(module, size)
+        rollout = self.open(module).finish()
+        self._ahead = 0
+        collect_seconds = time.perf_counter() - begun
         batch = module.prepare(rollout, size)
         self.timesteps += len(batch["advantages"])
         self.num_iterations += 1
-        faulty_steps = self._count_faults(rollout, trainer.log_dir)
+        if self.overlap and self.progress < 1:
+            self._begin(module, self.next_size)
         self.iteration = Iteration(
             timesteps=len(batch["advantages"]),
-            collect_seconds=time.perf_counter() - begun,
-            faulty_steps=faulty_steps,
-            episode_returns=rollout.episode_returns,
-            episode_steps=rollout.episode_steps,
-            statistics=rollout.statistics,
+            collect_seconds=collect_seconds,
+            seconds=rollout.report.seconds,
+            faulty_steps=self._count_faults(rollout, trainer.log_dir),
+            episode_returns=rollout.report.episode_returns,
+            episode_steps=rollout.report.episode_steps,
+            statistics=rollout.report.statistics,
         )
         return batch
 
@@ -250,13 +299,21 @@ class RolloutDataModule(L.LightningDataModule):
     def _seed(self, rank: int, purpose: str) -> int:
         """Seed of this iteration's new arenas, or of its policy noise and shuffling."""
         entropy = [torch.initial_seed() % 2**63, rank, self.timesteps]
-        words = np.random.SeedSequence(entropy).generate_state(2)
-        return int(words[("arenas", "noise").index(purpose)]) % 2**31
+        words = np.random.SeedSequence(entropy).generate_state(3)
+        return int(words[("arenas", "noise", "shuffle").index(purpose)]) % 2**31
 
     def _release(self) -> None:
-        if self._collector is not None and self._foreign is None:
-            self._collector.close()
-        self._collector = None
+        """Leave the present arenas; workers stay, for new ones."""
+        if self._ahead and self._actors is not None:
+            self._actors.finish()
+        self._ahead = 0
+        self._is_open = False
+
+    def _shut(self) -> None:
+        self._is_open, self._ahead = False, 0
+        if self._actors is not None:
+            self._actors.close()
+            self._actors = None
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -272,11 +329,18 @@ class RolloutDataModule(L.LightningDataModule):
 
     @override
     def teardown(self, stage: str) -> None:
-        self._release()
+        self._shut()
 
     @override
     def on_exception(self, exception: BaseException) -> None:
-        self._release()
+        self._shut()
+
+
+def _workers_for(num_envs: int) -> int:
+    """One worker a core, as long as each has enough arenas to be worth its process."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(cores, num_envs // ARENAS_A_WORKER)
+    return workers if workers > 1 else 0
 
 
 class Minibatches:

@@ -131,6 +131,8 @@ class PPO(L.LightningModule):
         Values, scaled rewards and advantages are computed for the whole rollout under the trainer's precision; the
         advantages of the samples are brought to mean 0 and spread 1.
         """
+        report = rollout.report
+        rollout = Rollout(*(tensor.to(self.device, non_blocking=True) for tensor in rollout.tensors), report=report)
         values, next_values = self._values(rollout)
         ended = rollout.terminated | rollout.truncated
         rewards = rollout.rewards
@@ -142,7 +144,7 @@ class PPO(L.LightningModule):
         advantages = generalised_advantages(
             rewards, values, next_values, rollout.terminated, truncated, self.gamma, self.gae_lambda
         )
-        chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]
+        chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]  # also copies: the next rollout overwrites this
         batch = {
             "observations": rollout.observations.flatten(0, 1),
             "actions": rollout.actions.flatten(0, 1),
@@ -162,9 +164,10 @@ class PPO(L.LightningModule):
         num_steps, num_agents, size = rollout.observations.shape
         values = self._value(rollout.observations.reshape(-1, size)).reshape(num_steps, num_agents)
         next_values = torch.cat((values[1:], self._value(rollout.last_observations)[None]))
-        if len(rollout.final_index):
-            steps, agents = rollout.final_index.unbind(1)
-            next_values[steps, agents] = self._value(rollout.final_observations)
+        report = rollout.report
+        if len(report.final_index):
+            steps, agents = torch.from_numpy(report.final_index).to(self.device).unbind(1)
+            next_values[steps, agents] = self._value(torch.from_numpy(report.final_observations).to(self.device))
         return values, next_values
 
     def _value(self, observations: Tensor) -> Tensor:

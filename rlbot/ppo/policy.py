@@ -32,10 +32,14 @@ class ActionHead(nn.Module, ABC):
 
     Attributes:
         num_outputs: how many numbers the actor has to give (O).
+        action_shape: of one action, as the policy stores it.
+        action_dtype: of its numbers.
         arguments: what the head was made with, as plain values: a checkpoint holds them.
     """
 
     num_outputs: int
+    action_shape: tuple[int, ...] = ()
+    action_dtype: torch.dtype = torch.int64
     arguments: dict[str, float]
 
     @abstractmethod
@@ -80,10 +84,10 @@ class CategoricalHead(ActionHead):
 
     @override
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        log_probs = F.log_softmax(outputs.float(), dim=-1)
+        probabilities = outputs.softmax(-1, dtype=torch.float32)
         uniform = torch.rand(len(outputs), generator=generator, device=generator.device).to(outputs.device)
-        actions = choose(log_probs.exp(), uniform)
-        return actions, log_probs.gather(1, actions[:, None]).squeeze(1)
+        actions = choose(probabilities, uniform)
+        return actions, probabilities.gather(1, actions[:, None]).squeeze(1).log()
 
     @override
     def best(self, outputs: Tensor) -> Tensor:
@@ -134,6 +138,7 @@ class GaussianHead(ActionHead):
     def __init__(self, num_actions: int = NUM_CONTROLS, scale: float = 1.0, initial_std: float = 0.6) -> None:
         super().__init__()
         self.num_outputs = num_actions
+        self.action_shape, self.action_dtype = (num_actions,), torch.float32
         self.scale = scale
         self.arguments = {"num_actions": num_actions, "scale": scale, "initial_std": initial_std}
         self.log_std = nn.Parameter(torch.full((num_actions,), math.log(initial_std)))
@@ -206,10 +211,6 @@ class ActorCritic(nn.Module):
         self.head = head
         self.actor = network(observation_size, hidden_sizes, head.num_outputs, layer_norm, gain=0.01)
         self.critic = network(observation_size, hidden_sizes, 1, layer_norm, gain=1.0)
-
-    def act(self, observations: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw actions (B, ...) and their log-probabilities (B,) for observations (B, D)."""
-        return self.head.sample(self.actor(observations), generator)
 
     def value(self, observations: Tensor) -> Tensor:
         """Values (B,) of observations (B, D)."""

@@ -4,6 +4,7 @@ Python work per arena is kept to what the binding forces (controls in, one read 
 all arenas. Every arena owns a random stream, so its history does not depend on how many others are simulated.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,10 +30,21 @@ from rlbot.sim.state import (
 # Columns of Arena.get_gym_state(): see its docstring.
 BALL_COLUMNS, CAR_COLUMNS = 25, 36
 BLUE_SCORE, ORANGE_SCORE = 2, 3
-SAVES, SHOTS, DEMOS, DEMOLISHED, ON_GROUND, TOUCHED, BOOST = 3, 4, 5, 7, 8, 9, 10
+SAVES, DEMOS, DEMOLISHED, ON_GROUND, TOUCHED, BOOST = 3, 5, 7, 8, 9, 10  # shots are column 4
+NUM_CONTROLS = 8
+MAX_MADE = 4096  # CarControls kept for reuse: the 90-row table needs 90
 CONTROL_ORDER = [0, 1, 2, 3, 4, 6, 5, 7]  # RocketSim.CarControls takes boost before jump
 MAX_SEED = 2**31 - 1
 PAD_SECONDS = np.where(PAD_IS_BIG, BIG_PAD_SECONDS, SMALL_PAD_SECONDS).astype(np.float32)
+
+
+def _updated(before: NDArray[Any], read: Any, fresh: NDArray[Any]) -> NDArray[Any]:
+    """A new array with ``fresh`` in the rows ``read``, the others as before; states handed out never change."""
+    if isinstance(read, slice):
+        return fresh
+    after = before.copy()
+    after[read] = fresh
+    return after
 
 
 def _vec(xyz: NDArray[Any]) -> Any:
@@ -69,6 +81,8 @@ class ArenaBatch:
         self._pad_seconds = np.zeros((num_arenas, NUM_PADS), np.float32)  # until ready again
         self._has_flip = np.ones((num_arenas, self.num_cars), bool)
         self._controls = np.zeros((num_arenas, self.num_cars, 8), np.float32)
+        self._made: dict[bytes, Any] = {}  # CarControls by their row's bytes
+        self.physics_seconds = 0.0  # spent inside RocketSim's step so far
         self._seconds = np.zeros(num_arenas, np.float32)
         self._seconds_since_touch = np.zeros(num_arenas, np.float32)
         for i in range(num_arenas):
@@ -98,12 +112,13 @@ class ArenaBatch:
             game, pads, ball, *cars = self._arenas[i].get_gym_state()
             self._game[i], self._ball[i] = game, ball[0]
             self._car[i] = sorted((car[0] for car in cars), key=lambda car: car[0])
-            self._car[i, :, TOUCHED] = 0
             self._pad_active[i], self._pad_seconds[i] = pads[0] > 0.5, 0
             self._has_flip[i], self._controls[i] = True, 0
             self._seconds[i] = self._seconds_since_touch[i] = 0
-        zero = np.zeros((len(self), self.num_cars), np.float32)
-        return self._state(np.zeros(len(self), np.float32), zero, zero, zero, np.zeros(len(self), bool))
+        shape = (len(self), self.num_cars)
+        nothing = np.zeros((*shape, 3), np.float32)
+        nobody = np.zeros(shape, bool)
+        return self._state(np.zeros(len(self), np.float32), nothing, nobody, np.zeros(len(self), bool))
 
     def _place(self, i: int, start: ArenaStart) -> None:
         arena = self._arenas[i]
@@ -142,102 +157,100 @@ class ArenaBatch:
         if not np.isfinite(controls).all():
             raise ValueError("controls hold NaN or infinity")
         self._respawn(active)
-        rows = np.clip(controls, -1, 1)
-        rows[..., 5:] = controls[..., 5:] > 0
-        everyone = active is None
+        rows = np.minimum(np.maximum(controls, -1), 1).astype(np.float32, order="C", copy=False)
+        rows[..., 5:] = rows[..., 5:] > 0
         which = range(len(self)) if active is None else np.flatnonzero(active).tolist()
-        gyms, flips, faulty = self._run_physics(rows[..., CONTROL_ORDER].tolist(), which)
-        before_game, before_car = self._game, self._car
-        self._store(which, everyone, gyms, flips)
-        stepped = np.ones(len(self), bool) if active is None else active
-        return self._advance(before_game, before_car, rows, stepped & ~faulty, faulty)
-
-    def _run_physics(self, rows: list[Any], which: Iterable[int]) -> tuple[list[Any], list[bool], BoolArray]:
-        """The only loop over arenas: set controls, step, read. Every microsecond here counts."""
-        make, ticks = RocketSim.CarControls, self.tick_skip
-        gyms: list[Any] = []
-        flips: list[bool] = []
+        gyms = self._run_physics(rows, which)
         faulty = np.zeros(len(self), bool)
+        read: Any = slice(None)
+        if active is not None or None in gyms:
+            faulty[[i for i, gym in zip(which, gyms, strict=True) if gym is None]] = True
+            read = [i for i, gym in zip(which, gyms, strict=True) if gym is not None]
+        before_game, before_car = self._game, self._car
+        self._store(read, [gym for gym in gyms if gym is not None])
+        return self._advance(before_game, before_car, rows, read, faulty)
+
+    def _run_physics(self, rows: FloatArray, which: Iterable[int]) -> list[Any]:
+        """The only loop over arenas: set controls, step, read (None after NaN). Every microsecond here counts."""
+        made, ticks, clock = self._made, self.tick_skip, time.perf_counter
+        keys = rows.view(f"V{NUM_CONTROLS * 4}")[..., 0].tolist()  # (A, C) each row as bytes
+        if len(made) > MAX_MADE:
+            made.clear()
+        gyms: list[Any] = []
+        seconds = 0.0
         for i in which:
-            arena, cars = self._arenas[i], self._cars[i]
-            for car, row in zip(cars, rows[i], strict=True):
-                car.set_controls(make(*row))
+            arena = self._arenas[i]
+            for car, key in zip(self._cars[i], keys[i], strict=True):
+                controls = made.get(key)
+                if controls is None:
+                    row = np.frombuffer(key, np.float32)[CONTROL_ORDER]
+                    controls = made[key] = RocketSim.CarControls(*row.tolist())
+                car.set_controls(controls)
+            begun = clock()
             arena.step(ticks)
+            seconds += clock() - begun
             try:
                 gyms.append(arena.get_gym_state())
             except RuntimeError:  # NaN in the physics
-                faulty[i] = True
                 gyms.append(None)
                 self.rebuild(i)
-            flips.extend([car.get_state().has_flip_or_jump() for car in self._cars[i]])
-        return gyms, flips, faulty
+        self.physics_seconds += seconds
+        return gyms
 
-    def _store(self, which: Iterable[int], everyone: bool, gyms: list[Any], flips: list[bool]) -> None:
-        """Turn what the binding returned into new arrays; arenas without a reading keep the moment before."""
-        read = [gym for gym in gyms if gym is not None]
-        if not read:
+    def _store(self, read: Any, gyms: list[Any]) -> None:
+        """Turn what the binding returned for the arenas ``read`` into new arrays; the others keep the moment before."""
+        if not gyms:
             return
-        shape = (len(read), self.num_cars)
-        game = np.concatenate([gym[0] for gym in read]).reshape(-1, 4)
-        pads = np.concatenate([gym[1][0] for gym in read]).reshape(-1, NUM_PADS) > 0.5
-        ball = np.concatenate([gym[2][0] for gym in read]).reshape(-1, BALL_COLUMNS)
-        car = np.concatenate([row[0] for gym in read for row in gym[3:]]).reshape(*shape, CAR_COLUMNS)
+        shape = (len(gyms), self.num_cars)
+        game = np.concatenate([gym[0] for gym in gyms]).reshape(-1, 4)
+        pads = np.concatenate([gym[1][0] for gym in gyms]).reshape(-1, NUM_PADS) > 0.5
+        ball = np.concatenate([gym[2][0] for gym in gyms]).reshape(-1, BALL_COLUMNS)
+        car = np.concatenate([row[0] for gym in gyms for row in gym[3:]]).reshape(*shape, CAR_COLUMNS)
         ids = car[..., 0]
         if (ids[:, 1:] < ids[:, :-1]).any():  # the binding's order follows an unordered set
             car = np.take_along_axis(car, ids.argsort(axis=1)[..., None], axis=1)
-        if everyone and len(read) == len(self):
-            self._game, self._ball, self._car, self._pad_active = game, ball, car, pads
-            self._has_flip = np.array(flips).reshape(shape)
-            return
-        rows = [i for i, gym in zip(which, gyms, strict=True) if gym is not None]
-        has_flip = np.array(flips).reshape(-1, self.num_cars)[[gym is not None for gym in gyms]]
-        fresh = {"_game": game, "_ball": ball, "_car": car, "_pad_active": pads, "_has_flip": has_flip}
-        for name, values in fresh.items():
-            array = getattr(self, name).copy()
-            array[rows] = values
-            setattr(self, name, array)
+        self._game = _updated(self._game, read, game)
+        self._ball = _updated(self._ball, read, ball)
+        self._car = _updated(self._car, read, car)
+        self._pad_active = _updated(self._pad_active, read, pads)
+        has_flip = car[..., ON_GROUND] > 0.5  # a car on the ground has one; RocketSim is asked about the others
+        which = range(len(self)) if isinstance(read, slice) else read
+        for row, c in np.argwhere(~has_flip).tolist():
+            has_flip[row, c] = self._cars[which[row]][c].get_state().has_flip_or_jump()
+        self._has_flip = _updated(self._has_flip, read, has_flip)
 
-    def _advance(
-        self, game: FloatArray, car: FloatArray, rows: FloatArray, stepped: BoolArray, faulty: BoolArray
-    ) -> GameState:
-        """Move clocks and pads on and count what happened since the readings ``game`` and ``car``."""
-        dt = np.where(stepped, np.float32(self.step_seconds), np.float32(0))
-        taken = ~self._pad_active & (self._pad_seconds <= 0)
+    def _advance(self, game: FloatArray, car: FloatArray, rows: FloatArray, read: Any, faulty: BoolArray) -> GameState:
+        """Move clocks and pads of the arenas ``read`` on; count what happened since the readings game and car."""
+        stepped = np.zeros(len(self), bool)
+        stepped[read] = True
+        dt = stepped * np.float32(self.step_seconds)
+        waiting = ~self._pad_active
+        taken = waiting & (self._pad_seconds <= 0)
         running = np.maximum(self._pad_seconds - dt[:, None], 0)
-        self._pad_seconds = np.where(self._pad_active, 0, np.where(taken, PAD_SECONDS, running)).astype(np.float32)
-        unsure = ~self._pad_active & ~taken & (running < dt[:, None]) & stepped[:, None]
+        self._pad_seconds = np.where(taken, PAD_SECONDS, running * waiting)
+        unsure = waiting & ~taken & (running < self.step_seconds) & stepped[:, None]
         for i, k in np.argwhere(unsure):  # taken again in the step in which it was ready: ask RocketSim
             self._pad_seconds[i, k] = self._arenas[i].get_boost_pads()[k].get_state().cooldown
-        self._controls = np.where(stepped[:, None, None], rows, self._controls).astype(np.float32)
+        self._controls = _updated(self._controls, read, rows[read])
         self._seconds = self._seconds + dt
-        touched = (self._car[..., TOUCHED] > 0.5).any(axis=1) & stepped
-        self._seconds_since_touch = np.where(touched, np.float32(0), self._seconds_since_touch + dt)
-        goal = np.sign(
-            (self._game[:, BLUE_SCORE] - game[:, BLUE_SCORE]) - (self._game[:, ORANGE_SCORE] - game[:, ORANGE_SCORE])
-        )
-        counted = self._car[..., [SHOTS, SAVES, DEMOS]] - car[..., [SHOTS, SAVES, DEMOS]]
-        return self._state(goal, counted[..., 0], counted[..., 1], counted[..., 2], faulty, stepped)
+        touched = (self._car[..., TOUCHED] > 0.5) & stepped[:, None]
+        self._seconds_since_touch = (self._seconds_since_touch + dt) * ~touched.any(axis=1)
+        scored = self._game[:, BLUE_SCORE : ORANGE_SCORE + 1] - game[:, BLUE_SCORE : ORANGE_SCORE + 1]
+        counted = self._car[..., SAVES : DEMOS + 1] - car[..., SAVES : DEMOS + 1]
+        return self._state(np.sign(scored[:, 0] - scored[:, 1]), counted, touched, faulty)
 
     def _respawn(self, active: BoolArray | None) -> None:
         """Bring demolished cars back by our own stream: RocketSim draws the place from the wall clock."""
-        for i, c in np.argwhere(self._car[..., DEMOLISHED] > 0.5):
+        for i, c in np.argwhere(self._car[..., DEMOLISHED]):
             if active is not None and not active[i]:
                 continue
             car = self._cars[i][c]
             if car.get_state().demo_respawn_timer <= self.step_seconds:
                 car.respawn(seed=int(self.rngs[i].integers(MAX_SEED)))
 
-    def _state(
-        self,
-        goal: FloatArray,
-        shots: FloatArray,
-        saves: FloatArray,
-        demos: FloatArray,
-        faulty: BoolArray,
-        stepped: BoolArray | None = None,
-    ) -> GameState:
+    def _state(self, goal: FloatArray, counted: FloatArray, touched: BoolArray, faulty: BoolArray) -> GameState:
+        """The present readings with goal (A,), counted saves, shots, demos (A, C, 3), touched (A, C), faulty (A,)."""
         ball, car = self._ball, self._car
-        touched = car[..., TOUCHED] > 0.5
         return GameState(
             ball=Ball(ball[:, 0:3], ball[:, 7:10], ball[:, 10:13]),
             cars=Cars(
@@ -252,10 +265,10 @@ class ArenaBatch:
                 on_ground=car[..., ON_GROUND] > 0.5,
                 has_flip=self._has_flip,
                 demolished=car[..., DEMOLISHED] > 0.5,
-                touched=touched if stepped is None else touched & stepped[:, None],
-                shots=shots,
-                saves=saves,
-                demos=demos,
+                touched=touched,
+                saves=counted[..., 0],
+                shots=counted[..., 1],
+                demos=counted[..., 2],
                 controls=self._controls,
             ),
             pads=self._pad_seconds / PAD_SECONDS,

@@ -4,6 +4,7 @@ Shapes: A arenas, C cars of an arena (blue first). Lengths are unreal units (uu)
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,14 @@ PAD_POSITIONS = np.array(
 )  # fmt: skip
 PAD_IS_BIG = np.isin(np.arange(NUM_PADS), [3, 4, 15, 18, 29, 30])
 
+MIN_LENGTH = np.float32(1e-6)
 HALF_TURN = np.array([-1.0, -1.0, 1.0], dtype=np.float32)  # turns any vector 180 degrees about z
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """The vectors (..., 3) at length 1; a zero vector stays zero."""
+    result: FloatArray = vectors / np.maximum(np.sqrt(np.vecdot(vectors, vectors)), MIN_LENGTH)[..., None]
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class Cars:
         return np.where(self.team[:, None] == 0, np.float32(1), HALF_TURN)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GameState:
     """One moment of A arenas with C cars each.
 
@@ -110,6 +118,16 @@ class GameState:
     seconds: FloatArray
     seconds_since_touch: FloatArray
     faulty: BoolArray
+
+    @cached_property
+    def to_ball(self) -> FloatArray:
+        """(A, C, 3) from each car to the ball, uu."""
+        return self.ball.position[:, None] - self.cars.position
+
+    @cached_property
+    def ball_direction(self) -> FloatArray:
+        """(A, C, 3) ``to_ball`` at length 1."""
+        return unit(self.to_ball)
 
 
 @dataclass(slots=True)

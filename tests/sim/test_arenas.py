@@ -118,7 +118,7 @@ def test_cars_that_the_binding_lists_in_another_order_are_sorted(make_arenas, op
     arenas = make_arenas(blue=2, orange=1)
     before = arenas.reset([(0, opening(((-900, -3000, 17), (900, -3000, 17), (0, 3000, 17))))])
     game, pads, ball, *cars = arenas._arenas[0].get_gym_state()
-    arenas._store([0], True, [(game, pads, ball, cars[2], cars[0], cars[1])], [True] * 3)
+    arenas._store(slice(None), [(game, pads, ball, cars[2], cars[0], cars[1])])
     assert_array_equal(arenas._car[..., 11:14], before.cars.position)
 
 

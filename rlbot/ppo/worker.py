@@ -1,0 +1,77 @@
+"""A worker process: owns its arenas and a copy of the policy, collects when it is told to, ends with its parent."""
+
+import contextlib
+import gc
+import multiprocessing as mp
+import pickle
+import signal
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+import torch
+
+from rlbot.ppo.rollout import Collector, allocate
+
+
+def noise(seed: int, worker: int) -> torch.Generator:
+    """The policy's noise of one worker's rollout."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, worker]).generate_state(1)[0]))
+
+
+class _ParentGoneError(Exception):
+    pass
+
+
+def work(index: int, connection: Connection, acting: bytes, memory: Any, weights: Any, beats: Any) -> None:
+    """A worker's life: answer the learner's messages until it closes the connection."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)  # they go to the whole group; the learner decides what they mean
+    torch.set_num_threads(1)
+    parent = mp.parent_process()
+
+    def beat() -> None:
+        """Before every step: show that this worker moves, and see that it is not left alone."""
+        beats[index] += 1
+        if beats[index] % 16 == 0 and parent is not None and not parent.is_alive():
+            raise _ParentGoneError
+
+    player = pickle.loads(acting)
+    collector: Any = None
+    try:
+        while True:
+            kind, *message = pickle.loads(connection.recv_bytes())
+            try:
+                answer: Any
+                if kind == "open":
+                    make_env, num_envs, seed = message
+                    collector = Collector(pickle.loads(make_env)(num_envs))
+                    collector.reset(seed)
+                    gc.freeze()  # what lives as long as the process need not be looked through
+                    answer = (collector.num_agents, type(collector.env.unwrapped).__name__)
+                elif kind == "opponent":
+                    collector.change_opponent(pickle.loads(message[0]))
+                    continue
+                else:
+                    num_steps, num_agents, seed, agents = message
+                    player.load(torch.frombuffer(weights, dtype=torch.float32))
+                    whole = allocate(num_steps, num_agents, collector.observation_size, player.head, memory)
+                    answer = collector.collect(player, whole.part(num_steps, agents), noise(seed, index), beat)
+                connection.send_bytes(pickle.dumps(("done", answer)))
+            except _ParentGoneError:
+                raise
+            except Exception as error:
+                connection.send_bytes(_packed(error))
+    except (_ParentGoneError, EOFError, ConnectionError):
+        pass
+
+
+def _packed(error: Exception) -> bytes:
+    """The message that makes the learner's process raise the same error."""
+    where = traceback.format_exc()
+    with contextlib.suppress(Exception):
+        packed = pickle.dumps(("error", error, where))
+        pickle.loads(packed)
+        return packed
+    return pickle.dumps(("error", RuntimeError(f"{type(error).__name__}: {error}"), where))
