@@ -1,6 +1,5 @@
 """The curriculum: 1v1 self-play, then 1v2 against checkpoints of itself, then 2v2 self-play."""
 
-import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,7 +149,7 @@ class Curriculum(L.Callback):
         members: list[Opponent] = [policy for file in list(self._chosen) if (policy := self._thaw(trainer, file))]
         if not members:
             assert isinstance(pl_module, PPO)
-            members.append(FrozenPolicy(copy.deepcopy(pl_module.policy).cpu(), "the current policy"))
+            members.append(FrozenPolicy(pl_module.policy, "the current policy"))
         return members
 
     def _thaw(self, trainer: L.Trainer, file: str) -> FrozenPolicy | None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from rlbot.errors import InputError
+from rlbot.ppo.acting import Acting
 from rlbot.ppo.checkpoint import load
 from rlbot.ppo.policy import ActionHead, ActorCritic, CategoricalHead, GaussianHead, TableHead, choose
 from rlbot.sim.state import FloatArray
@@ -24,7 +25,7 @@ class FrozenPolicy:
     """
 
     def __init__(self, policy: ActorCritic, name: str) -> None:
-        self._policy = policy.eval().requires_grad_(False)
+        self._acting = Acting(policy)  # in float32, as an exported bot plays
         self.name = name
 
     @classmethod
@@ -41,13 +42,10 @@ class FrozenPolicy:
             reason = " ".join(str(error).split())
             raise InputError(f"{path} holds no policy that can play ({reason})") from error
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, observations: FloatArray, noise: FloatArray) -> FloatArray:
         """See ``Opponent``."""
-        flat = torch.from_numpy(observations.reshape(-1, observations.shape[-1]))
-        with torch.autocast("cpu", enabled=False):  # a rollout steps its environment inside the trainer's precision
-            outputs = self._policy.actor(flat)
-        head = self._policy.head
+        outputs, head = self._acting.outputs(observations.reshape(-1, observations.shape[-1])), self._acting.head
         if isinstance(head, CategoricalHead):
             actions: Tensor = choose(outputs.softmax(-1, dtype=torch.float32), torch.from_numpy(noise.reshape(-1)))
         else:

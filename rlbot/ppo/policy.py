@@ -178,7 +178,7 @@ def network(num_inputs: int, hidden_sizes: Sequence[int], num_outputs: int, laye
         layers.append(_linear(num_inputs, size, math.sqrt(2)))
         if layer_norm:
             layers.append(nn.LayerNorm(size))
-        layers.append(nn.ReLU())
+        layers.append(nn.ReLU(inplace=True))  # no layer before it needs its output for gradients
         num_inputs = size
     return nn.Sequential(*layers, _linear(num_inputs, num_outputs, gain))
 

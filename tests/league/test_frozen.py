@@ -95,11 +95,15 @@ def test_checkpoint_of_a_fit_can_be_played_against(tmp_path):
     assert np.array_equal(frozen(observations, noise), live_rows(module, observations, noise))
 
 
-def test_frozen_policy_is_named_after_its_file_and_not_trained(save):
+def test_frozen_policy_is_named_after_its_file_and_goes_its_own_way(save):
     path, module = save(decided()), decided()
     assert FrozenPolicy.load(path).name == str(path)
-    FrozenPolicy(module.policy, "me")
-    assert not any(p.requires_grad for p in module.policy.parameters())
+    frozen, noise = FrozenPolicy(module.policy, "me"), np.full((1, 8), 0.5, np.float32)
+    observations = np.random.default_rng(1).normal(size=(1, 8, 180)).astype(np.float32)
+    before = frozen(observations, noise)
+    with torch.no_grad():
+        module.policy.actor[-1].weight.neg_()
+    assert np.array_equal(frozen(observations, noise), before)
 
 
 class Canary:
