@@ -55,15 +55,6 @@ def test_saved_policy_picks_the_rows_that_the_live_one_picks(save):
     assert len(np.unique(controls.reshape(-1, 8), axis=0)) > 20
 
 
-def test_saved_policy_picks_the_same_rows_inside_a_rollout_in_bfloat16(save):
-    # The collector steps the environment, and so its opponents, under the trainer's autocast.
-    module, (observations, noise) = decided(), seen_and_noise(500)
-    frozen = FrozenPolicy.load(save(module))
-    with torch.autocast("cpu", torch.bfloat16):
-        controls = frozen(observations, noise)
-    assert np.array_equal(controls, live_rows(module, observations, noise))
-
-
 def test_rows_are_as_frequent_as_they_are_probable(save):
     module, (observations, _) = decided(), seen_and_noise(1, 1)
     noise = np.random.default_rng(2).random((20_000, 1), np.float32)
