@@ -41,7 +41,8 @@ class RunSummary(L.Callback):
         show = trainer.lightning_module.print
         collector = data.open(pl_module)
         kind = type(collector.env.unwrapped).__name__
-        show(f"[OK] {kind} with {data.num_arenas} environments created ({collector.num_agents} agents)")
+        each = f" in each of {trainer.world_size} processes" if trainer.world_size > 1 else ""
+        show(f"[OK] {kind} with {data.num_arenas} environments created ({collector.num_agents} agents){each}")
         if curriculum is not None and curriculum.stages:
             show("[OK] Curriculum restriction verified")
             for i, stage in enumerate(curriculum.stages):
