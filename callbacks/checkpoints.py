@@ -108,14 +108,8 @@ class TimestepCheckpoint(Checkpoint):
                 raise BrokenTrainingError(lost)
             trainer.lightning_module.print(f"[ERROR] {lost}")
             return
-        try:
-            target = self.folder / (numbered_name(timesteps) if numbered else LAST)
-            trainer.save_checkpoint(target)
-            if numbered and trainer.is_global_zero:
-                twin(target, self.folder / LAST)
-                trainer.lightning_module.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
-                self._prune(timesteps, in_use=_files_in_use(trainer))
-        except OSError as error:
+        error = self._write(trainer, timesteps, numbered)
+        if error is not None:
             self._failed_saves += 1
             if final:
                 raise TryAgainError(
@@ -133,6 +127,24 @@ class TimestepCheckpoint(Checkpoint):
             return
         self._failed_saves = 0
         self._saved_at = timesteps
+
+    def _write(self, trainer: L.Trainer, timesteps: int, numbered: bool) -> OSError | None:
+        """Write the files from the first process; what went wrong there is known to all of them."""
+        failure: OSError | None = None
+        target = self.folder / (numbered_name(timesteps) if numbered else LAST)
+        try:
+            trainer.save_checkpoint(target)
+        except OSError as error:
+            failure = error
+            trainer.strategy.barrier()  # after writing, where the other processes are by now
+        try:
+            if failure is None and numbered and trainer.is_global_zero:
+                twin(target, self.folder / LAST)
+                trainer.lightning_module.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
+                self._prune(timesteps, in_use=_files_in_use(trainer))
+        except OSError as error:
+            failure = error
+        return trainer.strategy.broadcast(failure)
 
     def _prune(self, now: int, in_use: set[Path]) -> None:
         """Delete old numbered files that nothing protects; later ones than ``now`` are another future's, left alone."""

@@ -108,7 +108,7 @@ class Curriculum(L.Callback):
         timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
         index = self.stage_at(timesteps)
         against_checkpoints = self.stages[index].opponent == "checkpoint"
-        if against_checkpoints:
+        if against_checkpoints and trainer.is_global_zero:
             self._choose(trainer, timesteps)
         if index != self.index:
             self.index = index
@@ -144,13 +144,19 @@ class Curriculum(L.Callback):
         )
 
     def _members(self, trainer: L.Trainer, pl_module: L.LightningModule) -> list[Opponent]:
-        """Frozen policies of the chosen files; while there is none, the policy as it is now."""
-        self._frozen = {file: policy for file, policy in self._frozen.items() if file in self._chosen}
-        members: list[Opponent] = [policy for file in list(self._chosen) if (policy := self._thaw(trainer, file))]
+        """Frozen policies of the chosen files; while there is none, the policy as it is now.
+
+        The first process reads them for all, so the files need not be on every machine.
+        """
+        members: list[Opponent] = trainer.strategy.broadcast(self._thawed(trainer) if trainer.is_global_zero else [])
         if not members:
             assert isinstance(pl_module, PPO)
             members.append(FrozenPolicy(pl_module.policy, "the current policy"))
         return members
+
+    def _thawed(self, trainer: L.Trainer) -> list[Opponent]:
+        self._frozen = {file: policy for file, policy in self._frozen.items() if file in self._chosen}
+        return [policy for file in list(self._chosen) if (policy := self._thaw(trainer, file))]
 
     def _thaw(self, trainer: L.Trainer, file: str) -> FrozenPolicy | None:
         """The policy saved in the file; a file that cannot be read any more is dropped with a warning."""

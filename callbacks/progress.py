@@ -22,6 +22,10 @@ class TimestepProgressBar(ProgressBar):
         return True
 
     @override
+    def disable(self) -> None:
+        """Lightning calls this in all processes but the first, where there is no bar anyway."""
+
+    @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
         self._bar = tqdm(

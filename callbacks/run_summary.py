@@ -40,7 +40,8 @@ class RunSummary(L.Callback):
         checkpoint = next((c for c in callbacks if isinstance(c, TimestepCheckpoint)), None)
         show = trainer.lightning_module.print
         actors = data.open(pl_module)
-        show(f"[OK] {actors.kind} with {data.num_arenas} environments created ({actors.num_agents} agents)")
+        each = f" in each of {trainer.world_size} processes" if trainer.world_size > 1 else ""
+        show(f"[OK] {actors.kind} with {data.num_arenas} environments created ({actors.num_agents} agents){each}")
         if curriculum is not None and curriculum.stages:
             show("[OK] Curriculum restriction verified")
             for i, stage in enumerate(curriculum.stages):

@@ -8,9 +8,13 @@ from typing import Any
 import lightning as L  # noqa: N812
 from typing_extensions import override
 
+from rlbot.ppo import together
+
 
 class Stop(L.Callback):
     """Ends the run between two iterations, where a save holds everything. A second Ctrl-C interrupts at once.
+
+    A signal to any process of a distributed run stops all of them at the same boundary.
 
     Attributes:
         signum: the signal that stopped the run, 0 if none did.
@@ -49,6 +53,7 @@ class Stop(L.Callback):
         self.signum = signum
 
     def _check(self, trainer: L.Trainer) -> None:
+        self.signum = max(together.gather(self.signum))
         if self.signum and not trainer.should_stop:
             trainer.lightning_module.print(f"[OK] Stopping after {signal.Signals(self.signum).name}: saving")
         if self.signum or trainer.datamodule.progress >= 1:  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ from callbacks import (
     TimestepProgressBar,
 )
 from rlbot.arguments import arrange, explain, flat
-from rlbot.device import choose_device
 from rlbot.errors import InputError
 from rlbot.events import Events
+from rlbot.ppo import together
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
-from rlbot.runs import CHECKPOINTS, RunFolder, load_run, newest_valid
+from rlbot.processes import is_started, join, place, restarted_after, start_others
+from rlbot.runs import CHECKPOINTS, LAST, RunFolder, load_run, newest_valid
 
 ALLOWED_IMPORTS = [  # what a class_path may name: parts to build with, nothing that runs or loads what a YAML says
     "callbacks",
@@ -68,6 +69,7 @@ TRAINER_DEFAULTS = {
     "enable_model_summary": False,
     "gradient_clip_val": 0.5,
 }
+UNWANTED_ADVICE = ("treespec, LeafSpec", "It is recommended to use `self.log", "`broadcast_buffers` is deprecated")
 PRECISIONS = ("16-mixed", "bf16-mixed", "32-true")
 CALLBACKS: dict[str, type[L.Callback]] = {
     "curriculum": Curriculum,
@@ -84,7 +86,7 @@ class SaveConfig(SaveConfigCallback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if trainer.is_global_zero and not self.already_saved:
             text = self.parser.dump(self.config, skip_unset=False)
-            Path(str(trainer.log_dir), self.config_filename).write_text(text, encoding="utf-8")
+            Path(self.config["logdir"], self.config_filename).write_text(text, encoding="utf-8")
             self.already_saved = True
 
 
@@ -93,6 +95,7 @@ class TrainCLI(LightningCLI):
 
     stop: Stop
     allowed: Sequence[str] = ()  # modules of the user's own
+    arguments: Sequence[str] = ()  # as given
 
     @staticmethod
     @override
@@ -139,10 +142,16 @@ class TrainCLI(LightningCLI):
 
     @override
     def _parse_ckpt_path(self) -> None:
-        """Check the checkpoint before anything is built; the YAML and the command line win over what it holds."""
+        """Check the checkpoint before anything is built; the YAML and the command line win over what it holds.
+
+        Of several processes the first reads it for all.
+        """
         fit = self.config["fit"]
         self.checkpoint: dict[str, Any] | None = None
-        if fit.ckpt_path is None:
+        if restarted_after(Path(_checkpoint_folder(fit.logdir), LAST)):
+            print("[OK] Started again by torchrun: going on from the last save", flush=True)
+            fit.ckpt_path = "last"
+        if fit.ckpt_path is None or not together.leads():
             return
         path = Path(str(fit.ckpt_path))
         if str(fit.ckpt_path) == "last":
@@ -163,8 +172,7 @@ class TrainCLI(LightningCLI):
         self.config_text = self._parser("fit").dump(fit, skip_unset=False)
         if self.checkpoint is not None:
             self._show_changes(self.checkpoint["metadata"])
-        accelerator, devices = choose_device(fit.device)
-        self._placed = {"accelerator": accelerator, "devices": devices if fit.trainer.devices == "auto" else None}
+        self._placed = place(fit.device, fit.trainer.devices, fit.trainer.num_nodes, fit.trainer.strategy)
 
     def _show_changes(self, metadata: dict[str, Any]) -> None:
         before, now = (flat(yaml.safe_load(text) or {}) for text in (metadata["config"], self.config_text))
@@ -188,33 +196,28 @@ class TrainCLI(LightningCLI):
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
         if fit.trainer.accelerator != "auto":
             raise InputError(f"trainer.accelerator={fit.trainer.accelerator}: give device instead (cpu, cuda, cuda:N)")
+        given = self._get(self.config_init, "trainer")
         asked = str(fit.trainer.precision or "32-true")
         if asked not in PRECISIONS:
             raise InputError(f"trainer.precision={asked}: must be one of {', '.join(PRECISIONS)}")
-        precision = "bf16-mixed" if asked == "16-mixed" and self._placed["accelerator"] == "cpu" else asked
+        precision = "bf16-mixed" if asked == "16-mixed" and self._placed.accelerator == "cpu" else asked
         self.stop = Stop()
         summary = RunSummary(fit.username, asked)
         events = Events(fit.logdir, self.checkpoint["metadata"]["timesteps"] if self.checkpoint else None)
         settings: dict[str, Any] = {
-            **self._get(self.config_init, "trainer"),
-            "accelerator": self._placed["accelerator"],
+            **given,
+            **self._placed._asdict(),
+            "strategy": self._placed.strategy if isinstance(given["strategy"], str) else given["strategy"],
             "precision": precision,
-            "logger": [events, *self._own_loggers()],
-            "plugins": [*(self._get(self.config_init, "trainer")["plugins"] or []), AtomicCheckpointIO()],
+            "logger": [events, *([own] if isinstance(own := given["logger"], Logger) else own or [])],
+            "plugins": [*(given["plugins"] or []), AtomicCheckpointIO()],
         }
-        if self._placed["devices"] is not None:
-            settings["devices"] = self._placed["devices"]
         own = [self._get(self.config_init, key) for key in CALLBACKS]
         for callback in (*own, summary):
             if hasattr(callback, "config"):
                 callback.config = self.config_text
         bar = [TimestepProgressBar()] if settings["enable_progress_bar"] is not False else []
         return self._instantiate_trainer(settings, [*own, summary, self.stop, *bar])
-
-    def _own_loggers(self) -> list[Logger]:
-        """What the user logs to besides TensorBoard."""
-        given = self._get(self.config_init, "trainer")["logger"]
-        return [given] if isinstance(given, Logger) else list(given) if isinstance(given, Iterable) else []
 
     def _check_shapes(self) -> None:
         """The first weight whose shape differs between the checkpoint and this configuration.
@@ -234,17 +237,19 @@ class TrainCLI(LightningCLI):
                 )
 
     def fit(self, **kwargs: Any) -> None:
-        """What LightningCLI runs: hold the run's folder while the Trainer fits."""
+        """What LightningCLI runs: hold the run's folder, in the first process, while the Trainer fits."""
         fit = self.config["fit"]
         logdir = Path(fit.logdir)
         resumes_here = fit.ckpt_path is not None and logdir.resolve() in Path(fit.ckpt_path).resolve().parents
-        folder = RunFolder(logdir, resume=resumes_here)
+        folder = RunFolder(logdir, resume=resumes_here) if self.trainer.is_global_zero else None
         try:
-            self.trainer.fit(**kwargs, weights_only=True)
+            with start_others(self.arguments):
+                self.trainer.fit(**kwargs, weights_only=True)
         except SIGTERMException as error:  # it came before ``Stop`` was listening
             raise SystemExit(128 + signal.SIGTERM) from error
         finally:
-            folder.release()
+            if folder is not None:
+                folder.release()
 
 
 def _checkpoint_folder(logdir: str) -> str:
@@ -257,10 +262,12 @@ def train(arguments: Sequence[str]) -> int:
     Raises:
         InputError: something given cannot be used.
     """
+    join()
     print("[START] Training", flush=True)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    for advice in UNWANTED_ADVICE:
+        warnings.filterwarnings("ignore", message=f".*{advice}")
     words, allowed = arrange(arguments)
     set_parsing_settings(
         import_path_denylist=["*"],
@@ -271,7 +278,7 @@ def train(arguments: Sequence[str]) -> int:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a user's own module lies where the command is run
     sys.argv = sys.argv[:1]  # LightningCLI is given its arguments
-    TrainCLI.allowed = allowed
+    TrainCLI.allowed, TrainCLI.arguments = allowed, list(arguments)
     try:
         cli = TrainCLI(
             PPO,
@@ -290,4 +297,5 @@ def train(arguments: Sequence[str]) -> int:
         )
     except ArgumentError as error:
         raise InputError(explain(str(error))) from error
-    return 128 + cli.stop.signum if cli.stop.signum else 0
+    # What the first process started must not look failed to it while it saves.
+    return 128 + cli.stop.signum if cli.stop.signum and not is_started() else 0

@@ -22,8 +22,9 @@ def _leave(signum: int, frame: FrameType | None) -> NoReturn:
 
 
 def say_error(message: object) -> None:
-    """One line on stderr, in ASCII."""
-    line = " ".join(str(message).split())
+    """One line on stderr, in ASCII; of several processes all but the first tell their number."""
+    rank = os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or "0"
+    line = f"process {rank}: " * (rank != "0") + " ".join(str(message).split())
     print(f"[ERROR] {line}".encode("ascii", "backslashreplace").decode(), file=sys.stderr, flush=True)
 
 

@@ -11,6 +11,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from typing_extensions import override
 
 from rlbot.errors import InputError
+from rlbot.ppo import together
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -35,7 +36,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     @override
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
-        return load(Path(path))
+        return together.from_first(lambda: load(Path(path)))
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from rlbot.game.match import Opponent
 from rlbot.game.observations import DefaultObservation, Observation
 from rlbot.game.rewards import Reward
 from rlbot.game.starts import Start
+from rlbot.ppo import together
 from rlbot.ppo.acting import Acting, cpu_has_bfloat16
 from rlbot.ppo.actors import Actors, Inline, Workers
 from rlbot.ppo.module import PPO, Batch
@@ -39,7 +40,7 @@ class BrokenPhysicsError(RuntimeError):
 
 
 class Iteration(NamedTuple):
-    """What the newest iteration's rollout was like."""
+    """What the newest iteration's rollout was like, over all processes; seconds are the slowest one's."""
 
     timesteps: int
     collect_seconds: float  # that learning waited for it
@@ -49,16 +50,33 @@ class Iteration(NamedTuple):
     episode_steps: list[int]
     statistics: dict[str, tuple[float, float]]
 
+    @classmethod
+    def of_all(cls, parts: "Sequence[Iteration]") -> "Iteration":
+        """One iteration of what several processes collected side by side: counts, totals and amounts added up."""
+        return cls(
+            timesteps=sum(part.timesteps for part in parts),
+            collect_seconds=max(part.collect_seconds for part in parts),
+            seconds={name: max(part.seconds[name] for part in parts) for name in parts[0].seconds},
+            faulty_steps=sum(part.faulty_steps for part in parts),
+            episode_returns=[value for part in parts for value in part.episode_returns],
+            episode_steps=[value for part in parts for value in part.episode_steps],
+            statistics={
+                tag: tuple(map(sum, zip(*(part.statistics[tag] for part in parts), strict=True)))  # type: ignore[misc]
+                for tag in parts[0].statistics
+            },
+        )
+
 
 class RolloutDataModule(L.LightningDataModule):
     """Collects a rollout with the current policy each iteration and yields it as shuffled minibatches.
 
     All noise of an iteration comes from (seed, process, timesteps so far), so a resumed run draws what the
-    uninterrupted one would have drawn.
+    uninterrupted one would have drawn. Of several processes each has arenas, a batch and minibatches of its own;
+    ``timesteps`` and ``total_timesteps`` count those of all.
 
     Args:
         num_envs: arenas (matches simulated side by side). Each of the learner's cars in each arena gives experience.
-        batch_size: timesteps an iteration.
+        batch_size: timesteps an iteration, in each process.
         minibatch_size: timesteps an update, at most: a pass is cut evenly.
         epochs: passes over an iteration's timesteps.
         total_timesteps: the run ends here; the last iteration is cut to fit.
@@ -164,8 +182,18 @@ class RolloutDataModule(L.LightningDataModule):
 
     @property
     def next_size(self) -> int:
-        """Timesteps of the coming iteration."""
-        return max(min(self.batch_size, self.total_timesteps - self.timesteps), 1)
+        """Timesteps of the coming iteration in this process."""
+        return self._share(together.rank())
+
+    def _share(self, rank: int) -> int:
+        """Timesteps of the coming iteration in a process: at the end the rest is dealt out, at least 1 to each."""
+        rest, more = divmod(self.total_timesteps - self.timesteps, together.num_processes())
+        return max(min(self.batch_size, rest + (rank < more)), 1)
+
+    @property
+    def num_minibatches(self) -> int:
+        """Minibatches of a pass over the coming iteration; the same in all processes, for they learn in step."""
+        return math.ceil(self._share(0) / self.minibatch_size)
 
     def play(self, mode: str, opponent: Opponent | None) -> None:
         """From the next rollout on, play this mode: all cars by self-play, or the blue team against the opponent."""
@@ -242,48 +270,48 @@ class RolloutDataModule(L.LightningDataModule):
         trainer = module.trainer
         size = self.next_size
         self._generator = torch.Generator().manual_seed(self._seed(trainer.global_rank, "shuffle"))
-        self._num_minibatches = math.ceil(size / self.minibatch_size)  # as announced, also if steps are left out
+        self._num_minibatches = self.num_minibatches  # as announced, also if steps are left out
         if not self._ahead:
             self._begin(module, size)
         rollout = self.open(module).finish()
         self._ahead = 0
         collect_seconds = time.perf_counter() - begun
         batch = module.prepare(rollout, size)
-        self.timesteps += len(batch["advantages"])
-        self.num_iterations += 1
-        if self.overlap and self.progress < 1:
-            self._begin(module, self.next_size)
-        self.iteration = Iteration(
+        own = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=collect_seconds,
             seconds=rollout.report.seconds,
-            faulty_steps=self._count_faults(rollout, trainer.log_dir),
+            faulty_steps=int((~rollout.valid).sum()) if self.plays_rocket_league else 0,
             episode_returns=rollout.report.episode_returns,
             episode_steps=rollout.report.episode_steps,
             statistics=rollout.report.statistics,
         )
+        self.iteration = Iteration.of_all(together.gather(own))
+        self.timesteps += self.iteration.timesteps
+        self.num_iterations += 1
+        self.num_faults += self.iteration.faulty_steps
+        self._judge_faults(rollout, trainer)
+        if self.overlap and self.progress < 1:
+            self._begin(module, self.next_size)  # overwrites this rollout
         return batch
 
-    def _count_faults(self, rollout: Rollout, folder: str | None) -> int:
-        """Steps of the rollout in which the physics broke down.
+    def _judge_faults(self, rollout: Rollout, trainer: L.Trainer) -> None:
+        """End a run whose physics breaks down.
 
         Raises:
             BrokenPhysicsError: it did too often in this run; what was seen and done then is in ``faults.pt``.
         """
-        if not self.plays_rocket_league:
-            return 0
-        faults = ~rollout.valid
-        count = int(faults.sum())
-        self.num_faults += count
         steps = self.timesteps + self.num_faults
         if steps >= FAULTS_JUDGED_FROM and self.num_faults > FAULTS_ALLOWED * steps:
-            dump = Path(folder or ".", "faults.pt")
-            torch.save({"observations": rollout.observations[faults], "actions": rollout.actions[faults]}, dump)
+            dump, faults = Path(trainer.log_dir or ".", "faults.pt"), ~rollout.valid
+            seen = together.gather((rollout.observations[faults].cpu(), rollout.actions[faults].cpu()))
+            if together.leads():
+                observations, actions = (torch.cat(parts) for parts in zip(*seen, strict=True))
+                torch.save({"observations": observations, "actions": actions}, dump)
             raise BrokenPhysicsError(
                 f"the physics gave NaN in {self.num_faults} of {steps} timesteps; what the cars saw and did "
                 f"then is in {dump}: look at data.starts first, bodies put into one place are the usual cause"
             )
-        return count
 
     def shuffled(self, batch: Batch) -> Iterator[Batch]:
         """Every sample once an epoch, in minibatches that are views of a shuffled copy."""
@@ -293,7 +321,7 @@ class RolloutDataModule(L.LightningDataModule):
             mixed = {name: tensor[order] for name, tensor in batch.items()}
             for k in range(self._num_minibatches):
                 cut = slice(k * size // self._num_minibatches, (k + 1) * size // self._num_minibatches)
-                if cut.start < cut.stop:
+                if cut.start < cut.stop or together.num_processes() > 1:  # the others would wait for one left out
                     yield {name: tensor[cut] for name, tensor in mixed.items()}
 
     def _seed(self, rank: int, purpose: str) -> int:
@@ -354,7 +382,7 @@ class Minibatches:
         self._data = data
 
     def __len__(self) -> int:
-        return self._data.epochs * math.ceil(self._data.next_size / self._data.minibatch_size)
+        return self._data.epochs * self._data.num_minibatches
 
     def __iter__(self) -> Iterator[Batch]:
         module = self._data.trainer.lightning_module  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rlbot.ppo import together
 from rlbot.ppo.gae import generalised_advantages
 from rlbot.ppo.losses import (
     approximate_kl,
@@ -17,7 +18,7 @@ from rlbot.ppo.losses import (
     clipped_value_loss,
     explained_variance,
 )
-from rlbot.ppo.normalise import ReturnScale, discounted_sums
+from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
 from rlbot.ppo.policy import ActionHead, ActorCritic, TableHead
 from rlbot.ppo.rollout import Rollout
 
@@ -107,6 +108,7 @@ class PPO(L.LightningModule):
         self.entropy, self.entropy_end = entropy, entropy_end
         self.normalise_returns = normalise_returns
         self._entropy_weight = entropy
+        self._weight = 1.0  # of this process's loss in the mean over processes: every sample counts the same
         self._steps: list[Tensor] = []
         self._gradient_norms: list[Tensor] = []
         self._bad_steps = self._bad_in_a_row = 0
@@ -129,7 +131,8 @@ class PPO(L.LightningModule):
         """Turn a rollout (T, N) into at most ``size`` flat samples to learn from, those that are valid, in time order.
 
         Values, scaled rewards and advantages are computed for the whole rollout under the trainer's precision; the
-        advantages of the samples are brought to mean 0 and spread 1.
+        advantages of the samples are brought to mean 0 and spread 1. Return scale, mean and spread are those of all
+        processes.
         """
         report = rollout.report
         rollout = Rollout(*(tensor.to(self.device, non_blocking=True) for tensor in rollout.tensors), report=report)
@@ -154,8 +157,9 @@ class PPO(L.LightningModule):
             "advantages": advantages.flatten(),
         }
         batch = {name: tensor[chosen] for name, tensor in batch.items()}
-        spread = batch["advantages"].std(correction=0)
-        batch["advantages"] = (batch["advantages"] - batch["advantages"].mean()) / (spread + 1e-8)
+        batch["advantages"] = standardised(batch["advantages"])
+        sizes = together.gather(len(chosen))
+        self._weight = len(chosen) * len(sizes) / max(sum(sizes), 1)
         self._explained = explained_variance(batch["values"], batch["returns"])
         return batch
 
@@ -176,6 +180,9 @@ class PPO(L.LightningModule):
 
     @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if len(batch["advantages"]) == 0:  # only in one of several processes, which has to take part in the update
+            self._last_loss = sum((p.sum() for p in self.parameters()), torch.zeros((), device=self.device)) * 0.0
+            return self._last_loss
         now = self.policy.evaluate(batch["observations"], batch["actions"])
         log_ratio = now.log_probs - batch["log_probs"]
         policy_loss = clipped_policy_loss(log_ratio, batch["advantages"], self.clip)
@@ -186,14 +193,17 @@ class PPO(L.LightningModule):
             kl, clipped = approximate_kl(log_ratio), clip_fraction(log_ratio, self.clip)
             self._steps.append(torch.stack((policy_loss, value_loss, entropy, kl, clipped)).detach())
         self._last_loss = loss.detach()
-        return loss
+        return loss if self._weight == 1.0 else loss * self._weight
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Leave the weights and Adam's averages untouched when the loss or a gradient is not a number."""
+        """Leave the weights and Adam's averages untouched when the loss or a gradient is not a number.
+
+        The gradients are the mean over all processes; a loss that is none in one process counts in all.
+        """
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
         self._gradient_norms.append(norm)
-        finite = torch.isfinite(self._last_loss)
+        finite = together.everywhere(torch.isfinite(self._last_loss))
         # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:
             finite &= torch.isfinite(norm)
@@ -211,14 +221,14 @@ class PPO(L.LightningModule):
 
     @override
     def on_train_epoch_end(self) -> None:
-        names = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction")
-        means = torch.stack(self._steps).mean(dim=0).cpu() if self._steps else torch.zeros(len(names))
+        names = ("policy_loss", "value_loss", "entropy", "kl", "clip_fraction", "explained_variance")
+        means = torch.stack(self._steps).mean(dim=0).cpu() if self._steps else torch.zeros(len(names) - 1)
+        means = torch.stack(together.gather(torch.cat((means, self._explained.cpu()[None])))).mean(dim=0)
         self._steps.clear()
         norms = torch.stack(self._gradient_norms).cpu() if self._gradient_norms else torch.zeros(1)
         self._gradient_norms.clear()
         logged: dict[str, Any] = {f"ppo/{name}": value for name, value in zip(names, means, strict=True)}
         logged["ppo/gradient_norm"] = norms[norms.isfinite()].mean() if norms.isfinite().any() else norms.mean()
-        logged["ppo/explained_variance"] = self._explained
         logged["ppo/return_std"] = self.return_scale.std
         logged["ppo/learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         logged["ppo/entropy_weight"] = self._entropy_weight

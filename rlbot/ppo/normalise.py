@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rlbot.ppo import together
+
 
 def discounted_sums(rewards: Tensor, ended: Tensor, gamma: float) -> Tensor:
     """(T, N) running sums ``R_t = r_t + gamma * R_{t-1}`` that start anew after each ending; inputs (T, N)."""
@@ -15,8 +17,8 @@ def discounted_sums(rewards: Tensor, ended: Tensor, gamma: float) -> Tensor:
     return sums
 
 
-class ReturnScale(nn.Module):
-    """Standard deviation of all discounted sums seen so far, kept in float64 and saved with the model."""
+class Moments(nn.Module):
+    """Count, mean and sum of squared deviations of all numbers taken in so far, in float64."""
 
     count: Tensor
     mean: Tensor
@@ -28,19 +30,40 @@ class ReturnScale(nn.Module):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
     @torch.no_grad()
-    def update(self, sums: Tensor) -> None:
-        """Take in more sums, of any shape (Chan et al.'s parallel variance)."""
-        new = sums.double().flatten()
-        if len(new) == 0:
-            return
-        count = self.count + len(new)
-        delta = new.mean() - self.mean
-        self.squares += new.var(correction=0) * len(new) + delta.square() * self.count * len(new) / count
-        self.mean += delta * len(new) / count
+    def update(self, values: Tensor) -> None:
+        """Take in more numbers, of any shape, and those that the other processes take in now.
+
+        All of them count once, in order of rank (Chan et al.'s parallel variance), so every process holds the same.
+        """
+        new = values.double().flatten()
+        own = (len(new), new.mean().cpu(), new.var(correction=0).cpu()) if len(new) else None
+        for part in together.gather(own):
+            if part is not None:
+                self._take_in(part[0], part[1].to(new.device), part[2].to(new.device))
+
+    def _take_in(self, added: int, mean: Tensor, variance: Tensor) -> None:
+        count = self.count + added
+        delta = mean - self.mean
+        self.squares += variance * added + delta.square() * self.count * added / count
+        self.mean += delta * added / count
         self.count.copy_(count)
+
+
+class ReturnScale(Moments):
+    """Standard deviation of all discounted sums seen so far, saved with the model."""
 
     @property
     def std(self) -> Tensor:
         """The scale, float32; 1 until anything has varied."""
         variance = self.squares / self.count.clamp_min(1)
         return torch.where(variance > 0, variance.clamp_min(1e-12).sqrt(), 1.0).float()
+
+
+def standardised(values: Tensor) -> Tensor:
+    """``values`` (B,) brought to mean 0 and spread 1 over the values of all processes."""
+    if together.num_processes() == 1:
+        return (values - values.mean()) / (values.std(correction=0) + 1e-8)
+    all_values = Moments().to(values.device)
+    all_values.update(values)
+    spread = (all_values.squares / all_values.count.clamp_min(1)).sqrt()
+    return (values - all_values.mean.to(values.dtype)) / (spread.to(values.dtype) + 1e-8)
