@@ -25,6 +25,7 @@ from rlbot.ppo.rollout import Rollout
 Batch = dict[str, Tensor]
 VALUE_CHUNK = 8192  # rows the critic sees at once when it values a rollout
 REWARD_LIMIT = 10.0  # scaled rewards are kept within this
+LOWERED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what autocast makes of a network's inputs
 MAX_BAD_STEPS = 5  # updates in a row that may be skipped for NaN
 
 
@@ -117,7 +118,13 @@ class PPO(L.LightningModule):
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=1e-5)
+        fused = not self._scales_gradients  # a fused optimizer would take the scale off only after clipping
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=1e-5, fused=fused)
+
+    @property
+    def _scales_gradients(self) -> bool:
+        """Whether a GradScaler is at work: float16 on a GPU."""
+        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     @override
     def on_train_epoch_start(self) -> None:
@@ -134,8 +141,10 @@ class PPO(L.LightningModule):
         advantages of the samples are brought to mean 0 and spread 1. Return scale, mean and spread are those of all
         processes.
         """
-        report = rollout.report
-        rollout = Rollout(*(tensor.to(self.device, non_blocking=True) for tensor in rollout.tensors), report=report)
+        rollout = Rollout(*(tensor.to(self.device) for tensor in rollout.tensors), report=rollout.report)
+        rollout.observations = rollout.observations.to(
+            LOWERED.get(str(self.trainer.precision))
+        )  # once, not in every pass
         values, next_values = self._values(rollout)
         ended = rollout.terminated | rollout.truncated
         rewards = rollout.rewards
@@ -201,11 +210,11 @@ class PPO(L.LightningModule):
 
         The gradients are the mean over all processes; a loss that is none in one process counts in all.
         """
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
         self._gradient_norms.append(norm)
         finite = together.everywhere(torch.isfinite(self._last_loss))
         # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
-        if getattr(self.trainer.precision_plugin, "scaler", None) is None:
+        if not self._scales_gradients:
             finite &= torch.isfinite(norm)
         if finite:
             self._bad_in_a_row = 0
@@ -218,6 +227,21 @@ class PPO(L.LightningModule):
                 f"loss or gradients were NaN or infinite in {self._bad_in_a_row} updates in a row: "
                 "lower model.learning_rate, or set trainer.precision to 32-true"
             )
+
+    @override
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm that is known already; Lightning's own way refuses a fused optimizer under autocast."""
+        if not gradient_clip_val:
+            return
+        if gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        else:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, self._norm)
 
     @override
     def on_train_epoch_end(self) -> None:
