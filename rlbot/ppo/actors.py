@@ -6,11 +6,13 @@ shared memory. Workers are started by spawn, as on Windows, and end with their p
 
 import atexit
 import ctypes
+import itertools
 import multiprocessing as mp
 import pickle
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
 
@@ -161,6 +163,8 @@ class Workers(Actors):
         num_workers: processes.
         batch_size: most timesteps of a rollout.
         observation_size: numbers an agent sees.
+        act_here: the workers ask this process for their actions at every step, and it acts on its own device, in two
+            groups, one of which steps its arenas meanwhile; under this context. None lets the workers act.
         show: prints a line for the user.
     """
 
@@ -171,9 +175,10 @@ class Workers(Actors):
         num_workers: int,
         batch_size: int,
         observation_size: int,
+        act_here: Callable[[], AbstractContextManager[Any]] | None = None,
         show: Callable[[str], object] = print,
     ) -> None:
-        self._acting, self._size, self._show = acting, observation_size, show
+        self._acting, self._size, self._act_here, self._show = acting, observation_size, act_here, show
         self._shares = [len(part) for part in np.array_split(np.arange(num_envs), num_workers)]
         self._context = mp.get_context("spawn")
         most = max(
@@ -218,7 +223,8 @@ class Workers(Actors):
     @override
     def begin(self, policy: ActorCritic, num_steps: int, seed: int) -> None:
         torch.frombuffer(self._weights, dtype=torch.float32)[: self._acting.num_weights] = weights_of(policy)
-        self._task = ("collect", num_steps, self.num_agents, seed)
+        self._policy = policy
+        self._task = ("collect", num_steps, self.num_agents, seed, self._act_here is not None)
         for worker in self._workers:
             if self._opponent_is_new:
                 worker.send("opponent", self._opponent)
@@ -227,11 +233,38 @@ class Workers(Actors):
 
     @override
     def finish(self) -> Rollout:
-        reports = self._answers(STUCK_SECONDS)
-        _, num_steps, *_ = self._task
+        _, num_steps, _, seed, _ = self._task
         rollout = allocate(num_steps, self.num_agents, self._size, self._acting.head, self._memory)
+        if self._act_here is not None:
+            self._act_for_all(rollout, seed)
+        reports = self._answers(STUCK_SECONDS)
         rollout.report = _merged(reports, [s.start for s in self._agents])
         return rollout
+
+    @torch.inference_mode()
+    def _act_for_all(self, rollout: Rollout, seed: int) -> None:
+        """Answer every worker at every step; the groups take turns, so each batch is the same in every run.
+
+        Raises:
+            TryAgainError: a worker is lost.
+        """
+        assert self._act_here is not None
+        policy, noises = self._policy, [noise(seed, worker.index) for worker in self._workers]
+        device = next(policy.parameters()).device
+        groups = [group for group in (self._workers[::2], self._workers[1::2]) if group]
+        with self._act_here():
+            for t, group in itertools.product(range(len(rollout.rewards)), groups):
+                for worker in group:
+                    if not worker.connection.poll(STUCK_SECONDS) or not (asked := worker.receive()):
+                        raise TryAgainError(f"worker {worker.index} was lost: resume with --ckpt_path last")
+                    _answer(worker, *asked)
+                parts = [self._agents[worker.index] for worker in group]
+                seen = torch.cat([rollout.observations[t, part] for part in parts])
+                outputs = policy.actor(seen.to(device)).split([part.stop - part.start for part in parts])
+                for worker, part, output in zip(group, parts, outputs, strict=True):
+                    actions, log_probs = policy.head.sample(output, noises[worker.index])
+                    rollout.actions[t, part], rollout.log_probs[t, part] = actions.cpu(), log_probs.cpu()
+                    worker.connection.send_bytes(b"")
 
     def _answers(self, patience: float) -> list[Any]:
         """One answer of each worker; a lost worker is replaced and asked again.

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import lightning as L  # noqa: N812
 import numpy as np
@@ -87,6 +87,8 @@ class RolloutDataModule(L.LightningDataModule):
         starts: opening positions, drawn by weight; null for kickoffs and random states.
         num_workers: processes that collect, each with its share of the arenas; 0 collects in this process, null takes
             one a core, each with at least 32 arenas. The same number gives the same run, bit by bit.
+        act_on: workers: each acts for its own arenas on its core; learner: in batches on the learner's device, for half
+            of the workers at a time: for networks that are too large for a core.
         overlap: workers collect the next rollout while this one is learned from, with weights one iteration older.
         env: another environment instead of Rocket League: a gymnasium VectorEnv or a Stable-Baselines3 VecEnv.
         exact_resume: start arenas anew at each save, so that a resumed run equals the uninterrupted one bit by bit.
@@ -108,6 +110,7 @@ class RolloutDataModule(L.LightningDataModule):
         endings: Sequence[Ending] | None = None,
         starts: Sequence[Start] | None = None,
         num_workers: int | None = None,
+        act_on: Literal["workers", "learner"] = "workers",
         overlap: bool = False,
         env: Any = None,
         exact_resume: bool = False,
@@ -132,11 +135,13 @@ class RolloutDataModule(L.LightningDataModule):
             num_workers = 0 if env is not None else _workers_for(num_envs)
         if overlap and num_workers == 0:
             wrong.append("overlap=true (needs num_workers of at least 1)")
+        if act_on == "learner" and (num_workers == 0 or overlap):
+            wrong.append("act_on=learner (needs num_workers of at least 1, and overlap=false)")
         if overlap and exact_resume:
             wrong.append("overlap=true (a run with exact_resume=true cannot save a rollout under way)")
         if wrong:
             raise ValueError(f"data: {'; '.join(wrong)}")
-        self.num_workers, self.overlap = num_workers, overlap
+        self.num_workers, self.act_on, self.overlap = num_workers, act_on, overlap
         self.num_envs, self.batch_size, self.minibatch_size = num_envs, batch_size, minibatch_size
         self.epochs, self.total_timesteps, self.exact_resume = epochs, total_timesteps, exact_resume
         self._game: dict[str, Any] = {
@@ -247,9 +252,9 @@ class RolloutDataModule(L.LightningDataModule):
             if self.num_workers == 0:
                 self._actors = Inline(acting, self.num_arenas)
             else:
-                self._actors = Workers(
-                    acting, self.num_envs, self.num_workers, self.batch_size, self.observation_size, module.print
-                )
+                sizes = (self.num_envs, self.num_workers, self.batch_size, self.observation_size)
+                here = module.trainer.precision_plugin.forward_context if self.act_on == "learner" else None
+                self._actors = Workers(acting, *sizes, act_here=here, show=module.print)
         if not self._is_open:
             foreign = self._foreign
             make_env = self._make_env(self._mode, self._opponent) if foreign is None else lambda num_envs: foreign

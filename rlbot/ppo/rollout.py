@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rlbot.ppo.acting import Acting
 from rlbot.ppo.policy import ActionHead
 
 ALIGNMENT = 64  # bytes
@@ -112,6 +111,16 @@ def allocate(num_steps: int, num_agents: int, size: int, head: ActionHead, memor
     return Rollout(*tensors)
 
 
+class Player(Protocol):
+    """Chooses actions: ``Acting``, or whoever stands in for it."""
+
+    head: ActionHead
+
+    def __call__(self, observations: NDArray[Any], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Actions (B, ...) and their log-probabilities (B,) for observations (B, D)."""
+        ...
+
+
 class one_torch_thread(AbstractContextManager[None]):  # noqa: N801 - reads as a statement
     """Act on one torch thread: a small network on few rows is slower on several, and they would spin beside physics."""
 
@@ -160,12 +169,12 @@ class Collector:
         self._returns, self._steps = np.zeros(self.num_agents), np.zeros(self.num_agents, np.int64)
 
     def collect(
-        self, acting: Acting, into: Rollout, generator: torch.Generator, each_step: Callable[[], object] = bool
+        self, acting: Player, into: Rollout, generator: torch.Generator, each_step: Callable[[], object] = bool
     ) -> Report:
         """Act for as many steps as there is room for.
 
         Args:
-            acting: the policy, unchanged throughout.
+            acting: the policy, as ``Acting`` plays it; unchanged throughout.
             into: (T, N, ...) is written to.
             generator: all of the policy's noise.
             each_step: called before every step.

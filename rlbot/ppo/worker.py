@@ -11,13 +11,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from rlbot.ppo.rollout import Collector, allocate
+from rlbot.ppo.policy import ActionHead
+from rlbot.ppo.rollout import Collector, Rollout, allocate
 
 
 def noise(seed: int, worker: int) -> torch.Generator:
     """The policy's noise of one worker's rollout."""
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, worker]).generate_state(1)[0]))
+
+
+class Asking:
+    """Stands in for the policy where the learner acts: says that the observations are written, and waits.
+
+    Args:
+        connection: to the learner.
+        room: where the observations are and the answers will be.
+        head: of the policy.
+    """
+
+    def __init__(self, connection: Connection, room: Rollout, head: ActionHead) -> None:
+        self._connection, self._room, self.head = connection, room, head
+        self._step = -1
+
+    def __call__(self, observations: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The learner's choice for the observations of the next step, and its log-probabilities."""
+        self._step += 1
+        self._connection.send_bytes(pickle.dumps(("ask", None)))
+        self._connection.recv_bytes()
+        return self._room.actions[self._step], self._room.log_probs[self._step]
 
 
 class _ParentGoneError(Exception):
@@ -54,10 +77,16 @@ def work(index: int, connection: Connection, acting: bytes, memory: Any, weights
                     collector.change_opponent(pickle.loads(message[0]))
                     continue
                 else:
-                    num_steps, num_agents, seed, agents = message
-                    player.load(torch.frombuffer(weights, dtype=torch.float32))
+                    num_steps, num_agents, seed, asks, agents = message
                     whole = allocate(num_steps, num_agents, collector.observation_size, player.head, memory)
-                    answer = collector.collect(player, whole.part(num_steps, agents), noise(seed, index), beat)
+                    room = whole.part(num_steps, agents)
+                    if asks:
+                        answer = collector.collect(
+                            Asking(connection, room, player.head), room, noise(seed, index), beat
+                        )
+                    else:
+                        player.load(torch.frombuffer(weights, dtype=torch.float32))
+                        answer = collector.collect(player, room, noise(seed, index), beat)
                 connection.send_bytes(pickle.dumps(("done", answer)))
             except _ParentGoneError:
                 raise
