@@ -5,13 +5,15 @@ shared memory. Workers are started by spawn, as on Windows, and end with their p
 """
 
 import atexit
+import contextlib
 import ctypes
 import itertools
 import multiprocessing as mp
+import os
 import pickle
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
@@ -31,6 +33,7 @@ MakeEnv = Callable[[int], VectorEnv[Any, Any, Any]]  # from the number of arenas
 MAX_CARS = 6  # of an arena
 OPEN_SECONDS = 300.0  # for starting a process and building its arenas
 STUCK_SECONDS = 20.0  # without a single step
+TUNABLES = "GLIBC_TUNABLES"
 MAX_REPLACED = 3  # workers in a row
 
 
@@ -117,6 +120,23 @@ class Inline(Actors):
             self._collector = None
 
 
+@contextlib.contextmanager
+def _huge_pages() -> Iterator[None]:
+    """Processes started in this context ask Linux for 2 MB pages where their C library can (glibc 2.35 and newer).
+
+    An arena takes 1.2 MB: with pages of 4 KB every step of many arenas misses the processor's address cache.
+    """
+    before = os.environ.get(TUNABLES)
+    os.environ[TUNABLES] = ":".join(filter(None, (before, "glibc.malloc.hugetlb=1")))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[TUNABLES]
+        else:
+            os.environ[TUNABLES] = before
+
+
 class _Worker:
     """One process, seen from the learner's."""
 
@@ -124,7 +144,8 @@ class _Worker:
         self.index = index
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(index, theirs, *shared), daemon=True)
-        self.process.start()
+        with _huge_pages():
+            self.process.start()
         theirs.close()
 
     def send(self, *message: Any) -> None:
