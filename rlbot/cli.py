@@ -96,6 +96,7 @@ class TrainCLI(LightningCLI):
     stop: Stop
     allowed: Sequence[str] = ()  # modules of the user's own
     arguments: Sequence[str] = ()  # as given
+    observers: Sequence[L.Callback] = ()  # of the caller's own
 
     @staticmethod
     @override
@@ -217,7 +218,7 @@ class TrainCLI(LightningCLI):
             if hasattr(callback, "config"):
                 callback.config = self.config_text
         bar = [TimestepProgressBar()] if settings["enable_progress_bar"] is not False else []
-        return self._instantiate_trainer(settings, [*own, summary, self.stop, *bar])
+        return self._instantiate_trainer(settings, [*own, summary, self.stop, *bar, *self.observers])
 
     def _check_shapes(self) -> None:
         """The first weight whose shape differs between the checkpoint and this configuration.
@@ -256,8 +257,8 @@ def _checkpoint_folder(logdir: str) -> str:
     return str(Path(logdir, CHECKPOINTS))
 
 
-def train(arguments: Sequence[str]) -> int:
-    """Run ``fit`` with command line arguments; the exit code.
+def train(arguments: Sequence[str], callbacks: Sequence[L.Callback] = ()) -> int:
+    """Run ``fit`` with command line arguments, and callbacks besides those that they name; the exit code.
 
     Raises:
         InputError: something given cannot be used.
@@ -278,7 +279,7 @@ def train(arguments: Sequence[str]) -> int:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a user's own module lies where the command is run
     sys.argv = sys.argv[:1]  # LightningCLI is given its arguments
-    TrainCLI.allowed, TrainCLI.arguments = allowed, list(arguments)
+    TrainCLI.allowed, TrainCLI.arguments, TrainCLI.observers = allowed, list(arguments), callbacks
     try:
         cli = TrainCLI(
             PPO,

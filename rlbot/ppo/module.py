@@ -53,6 +53,7 @@ class PPO(L.LightningModule):
         entropy: weight of the entropy bonus at the start.
         entropy_end: weight of the entropy bonus at total_timesteps, reached along a line; null keeps it constant.
         normalise_returns: scale rewards by the running standard deviation of discounted returns.
+        learn_threads: torch threads while learning on a CPU; null for one a core.
 
     Raises:
         ValueError: a setting out of range, all of them named.
@@ -74,6 +75,7 @@ class PPO(L.LightningModule):
         entropy: float = 0.005,
         entropy_end: float | None = None,
         normalise_returns: bool = True,
+        learn_threads: int | None = None,
     ) -> None:
         super().__init__()
         wrong = [
@@ -89,6 +91,7 @@ class PPO(L.LightningModule):
                 ("value_weight", value_weight, "not below 0", value_weight >= 0),
                 ("entropy", entropy, "not below 0", entropy >= 0),
                 ("entropy_end", entropy_end, "not below 0", (entropy_end or 0) >= 0),
+                ("learn_threads", learn_threads, "at least 1", learn_threads is None or learn_threads >= 1),
             )
             if not holds
         ]
@@ -107,7 +110,7 @@ class PPO(L.LightningModule):
         self.gamma, self.gae_lambda = gamma, gae_lambda
         self.clip, self.value_clip, self.value_weight = clip, value_clip, value_weight
         self.entropy, self.entropy_end = entropy, entropy_end
-        self.normalise_returns = normalise_returns
+        self.normalise_returns, self.learn_threads = normalise_returns, learn_threads
         self._entropy_weight = entropy
         self._weight = 1.0  # of this process's loss in the mean over processes: every sample counts the same
         self._steps: list[Tensor] = []
@@ -125,6 +128,11 @@ class PPO(L.LightningModule):
     def _scales_gradients(self) -> bool:
         """Whether a GradScaler is at work: float16 on a GPU."""
         return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+
+    @override
+    def on_fit_start(self) -> None:
+        if self.learn_threads is not None:
+            torch.set_num_threads(self.learn_threads)
 
     @override
     def on_train_epoch_start(self) -> None:
