@@ -13,7 +13,6 @@ from typing_extensions import override
 
 from callbacks import Curriculum, TimestepCheckpoint
 from rlbot.errors import InputError
-from rlbot.game.match import MODES
 
 LEARNING = (  # what is computed to learn, by the hook of the LightningModule that does it
     "training_step",
@@ -31,13 +30,14 @@ class Iteration:
     Attributes:
         timesteps: of it.
         seconds: of all of it.
-        collect_seconds: collecting.
-        parts: of collecting, mean over its processes: physics, observe, reward, infer.
+        waited: that learning waited for the rollout.
+        parts: where collecting spent its time, mean over its processes: physics, observe, reward, infer; all of it:
+            collect. With ``data.overlap`` it is more than was waited.
     """
 
     timesteps: int
     seconds: float
-    collect_seconds: float
+    waited: float
     parts: dict[str, float]
 
 
@@ -83,19 +83,17 @@ class Recorder(L.Callback):
         if not data.plays_rocket_league:
             raise InputError("data.env: the benchmark measures Rocket League; leave data.env null")
         curriculum = next(c for c in trainer.callbacks if isinstance(c, Curriculum))  # type: ignore[attr-defined]
-        stage = curriculum.stages[curriculum.index] if curriculum.stages else None
-        mode = stage.mode if stage else "1v1"
-        blue, orange = MODES[mode]
-        cars = blue if stage and stage.opponent == "checkpoint" else blue + orange
         self.facts = {
             "num_envs": data.num_envs,
-            "num_workers": getattr(data, "num_workers", 0),  # STAND-IN
-            "mode": mode,
-            "agents": data.num_envs * cars,
+            "num_workers": data.num_workers,
+            "mode": curriculum.stage_name or "1v1",
+            "agents": data.open(pl_module).num_agents,
             "batch_size": data.batch_size,
             "minibatch_size": data.minibatch_size,
         }
-        self._number = 0
+        self._number = 0  # of the iteration; 0 warms up
+        self._taken: dict[str, float] = defaultdict(float)
+        self._learned_until = 0.0
         self._began = time.perf_counter()
 
     @override
@@ -105,8 +103,7 @@ class Recorder(L.Callback):
         seconds, self._began = now - self._began, now
         newest = trainer.datamodule.iteration  # type: ignore[attr-defined]
         if 1 <= self._number <= self.count:
-            parts = dict(getattr(newest, "seconds", dict.fromkeys(("physics", "observe", "reward", "infer"), 0.1)))
-            self.iterations.append(Iteration(newest.timesteps, seconds, newest.collect_seconds, parts))
+            self.iterations.append(Iteration(newest.timesteps, seconds, newest.collect_seconds, dict(newest.seconds)))
         if self._number == self.count and self.looked_into:
             self._look_into(trainer, pl_module)
         if self._number > self.count:
@@ -119,8 +116,6 @@ class Recorder(L.Callback):
 
     def _look_into(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """From now on take the time of every piece."""
-        self._taken: dict[str, float] = defaultdict(float)
-        self._learned_until = 0.0
         for name in LEARNING:
             setattr(module, name, self._timed(getattr(module, name), "learn"))
         for callback in trainer.callbacks:  # type: ignore[attr-defined]

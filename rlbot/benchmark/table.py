@@ -21,7 +21,8 @@ def report(figures: dict[str, Any]) -> str:
     what = f"{figures['mode']}, {figures['num_envs']} arenas ({figures['agents']} agents)"
     lines = [
         f"[OK] {what}, {figures['num_workers']} worker processes, on {where}",
-        f"     {figures['repeats']} runs of {figures['iterations']} iterations after one to warm up",
+        f"     {figures['repeats']} runs of {figures['iterations']} iterations after one to warm up; "
+        f"others took up to {machine['others']:.0%} of the cores",
         *rows(figures["spread"]),
         "time  " + "  ".join(f"{name} {part:.1%}" for name, part in share.items()),
         f"physics, one process: {figures['physics_us']:.1f} us an agent timestep",

@@ -12,6 +12,7 @@ from rlbot.benchmark.measure import measure, num_cores, summary
 from rlbot.errors import InputError
 
 TUNED_BATCH = 8192  # timesteps an iteration while tuning, where a minibatch is not larger
+WORTH = 1.03  # how much faster a change has to be: less is noise
 MIN_STEPS = 16  # of each arena in an iteration while tuning
 CURES = {
     "physics": "the physics: it takes more cores, or more workers where cores are left",
@@ -29,13 +30,13 @@ Measure = Callable[[Settings], dict[str, Any]]
 def candidates(key: str, best: Settings) -> list[Any]:
     """What to try for one setting, the others as they are."""
     cores, now = num_cores(), best[key]
+    arenas, workers = best.get("data.num_envs", cores), best.get("data.num_workers", 0)
     options = {
-        "data.num_workers": [cores, 0, cores - 1, cores // 2],
-        "data.num_envs": [now * 2, now // 2, now * 4],
+        "data.num_workers": [n for n in (cores, 0, cores - 1, cores // 2) if n <= arenas],
+        "data.num_envs": [n for n in (now * 2, now // 2, now * 4) if n >= max(workers, 1)],
         "model.learn_threads": [max(cores // 2, 1), cores],
     }[key]
-    lowest = 0 if key == "data.num_workers" else 1
-    return [option for option in dict.fromkeys(options) if option != now and option >= lowest]
+    return [option for option in dict.fromkeys(options) if option != now]
 
 
 def search(measured: Measure, start: Settings, seconds: float, keys: Sequence[str]) -> tuple[Settings, dict[str, Any]]:
@@ -53,7 +54,7 @@ def search(measured: Measure, start: Settings, seconds: float, keys: Sequence[st
                 tried = {**best, key: option}
                 found = measured(tried)
                 _say(tried, found)
-                if found["overall"] > figures["overall"]:
+                if found["overall"] > WORTH * figures["overall"]:
                     best, figures, improved = tried, found, True
     return best, figures
 
