@@ -12,6 +12,16 @@ from rlbot.__main__ import ROOT
 from rlbot.benchmark.command import main
 from rlbot.errors import InputError
 
+SLOW = """
+import time
+import lightning as L
+
+
+class Slow(L.Callback):
+    def on_train_batch_end(self, *_):
+        time.sleep(0.3)
+"""
+
 
 def test_figures_are_complete_positive_and_add_up(benchmark, capsys, tmp_path):
     found = benchmark("--data.num_workers=0")
@@ -26,6 +36,15 @@ def test_figures_are_complete_positive_and_add_up(benchmark, capsys, tmp_path):
     assert (found["repeats"], found["iterations"], found["spread"]["learn"]["median"]) == (2, 2, found["learn"])
     assert "outside arena.step, in collection" in capsys.readouterr().out
     assert list((tmp_path / "logs").iterdir()) == []
+
+
+def test_time_of_a_slow_callback_is_lightning_s_and_not_learning_s(benchmark, tmp_path):
+    source = (
+        "import time\n\nimport lightning as L\n\n\nclass Slow(L.Callback):\n    def on_train_batch_end(self, *_):\n"
+    )
+    (tmp_path / "slow_callbacks.py").write_text(source + "        time.sleep(0.3)\n", encoding="utf-8")
+    slow = ("--trainer.callbacks=[{class_path: slow_callbacks.Slow}]", "--allow=slow_callbacks", "--data.num_workers=0")
+    assert benchmark(*slow, "--repeats=1", "--iterations=1")["lightning_share"] > 0.5
 
 
 def test_rlbot_benchmark_measures_the_mode_of_the_configuration(tmp_path):
