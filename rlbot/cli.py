@@ -38,7 +38,7 @@ from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 from rlbot.processes import is_started, join, place, restarted_after, start_others
-from rlbot.runs import CHECKPOINTS, LAST, RunFolder, load_run, newest_valid
+from rlbot.runs import LAST, RunFolder, checkpoint_folder, load_run, newest_valid
 
 ALLOWED_IMPORTS = [  # what a class_path may name: parts to build with, nothing that runs or loads what a YAML says
     "callbacks",
@@ -131,7 +131,7 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("exact_resume", "data.exact_resume")
         parser.link_arguments("save_interval", "checkpoint.save_interval")
         parser.link_arguments("username", "checkpoint.username")
-        parser.link_arguments("logdir", "checkpoint.folder", compute_fn=_checkpoint_folder)
+        parser.link_arguments("logdir", "checkpoint.folder", compute_fn=checkpoint_folder)
         parser.link_arguments("data.observation_size", "model.observation_size", apply_on="instantiate")
 
     @override
@@ -149,14 +149,14 @@ class TrainCLI(LightningCLI):
         """
         fit = self.config["fit"]
         self.checkpoint: dict[str, Any] | None = None
-        if restarted_after(Path(_checkpoint_folder(fit.logdir), LAST)):
+        if restarted_after(Path(checkpoint_folder(fit.logdir), LAST)):
             print("[OK] Started again by torchrun: going on from the last save", flush=True)
             fit.ckpt_path = "last"
         if fit.ckpt_path is None or not together.leads():
             return
         path = Path(str(fit.ckpt_path))
         if str(fit.ckpt_path) == "last":
-            path, skipped = newest_valid(Path(_checkpoint_folder(fit.logdir)))
+            path, skipped = newest_valid(Path(checkpoint_folder(fit.logdir)))
             for reason in skipped:
                 print(f"[ERROR] Skipped: {reason}", flush=True)
         self.checkpoint = load_run(path)
@@ -251,10 +251,6 @@ class TrainCLI(LightningCLI):
         finally:
             if folder is not None:
                 folder.release()
-
-
-def _checkpoint_folder(logdir: str) -> str:
-    return str(Path(logdir, CHECKPOINTS))
 
 
 def train(arguments: Sequence[str], callbacks: Sequence[L.Callback] = ()) -> int:

@@ -18,6 +18,11 @@ PARTS = {"state_dict", "optimizer_states", "RolloutDataModule", "callbacks", "me
 NUMBERED = re.compile(r"timesteps_(\d{12})\.ckpt")
 
 
+def checkpoint_folder(logdir: str) -> str:
+    """Where a run's checkpoints are."""
+    return str(Path(logdir, CHECKPOINTS))
+
+
 def numbered_name(timesteps: int) -> str:
     """File name of the checkpoint at this many timesteps."""
     return f"timesteps_{timesteps:012d}.ckpt"

@@ -68,7 +68,7 @@ class Recorder(L.Callback):
     Attributes:
         iterations: those that were measured.
         pieces: of those that were looked into.
-        facts: what was run: num_envs, num_workers, mode, agents and batch sizes.
+        facts: what was run: num_envs, num_workers, act_on, mode, agents and batch sizes.
     """
 
     count: int
@@ -86,6 +86,7 @@ class Recorder(L.Callback):
         self.facts = {
             "num_envs": data.num_envs,
             "num_workers": data.num_workers,
+            "act_on": data.act_on,
             "mode": curriculum.stage_name or "1v1",
             "agents": data.open(pl_module).num_agents,
             "batch_size": data.batch_size,

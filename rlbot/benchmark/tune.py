@@ -1,4 +1,4 @@
-"""Find the arenas, worker processes and torch threads with which this machine trains fastest."""
+"""Find the arenas, worker processes, torch threads and place to act with which this machine trains fastest."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -31,10 +31,12 @@ def candidates(key: str, best: Settings) -> list[Any]:
     """What to try for one setting, the others as they are."""
     cores, now = num_cores(), best[key]
     arenas, workers = best.get("data.num_envs", cores), best.get("data.num_workers", 0)
+    by_learner = best.get("data.act_on") == "learner"  # which takes a worker
     options = {
-        "data.num_workers": [n for n in (cores, 0, cores - 1, cores // 2) if n <= arenas],
+        "data.num_workers": [n for n in (cores, 0, cores - 1, cores // 2) if by_learner <= n <= arenas],
         "data.num_envs": [n for n in (now * 2, now // 2, now * 4) if n >= max(workers, 1)],
         "model.learn_threads": [max(cores // 2, 1), cores],
+        "data.act_on": ["workers", "learner"] if workers else [],
     }[key]
     return [option for option in dict.fromkeys(options) if option != now]
 
@@ -72,6 +74,7 @@ def tune(words: Sequence[str], configs: Sequence[str], seconds: float, out: Path
         "data.num_workers": given["num_workers"],
         "data.num_envs": given["num_envs"],
         "model.learn_threads": torch.get_num_threads(),
+        "data.act_on": given["act_on"],
     }
 
     def measured(settings: Settings) -> dict[str, Any]:
