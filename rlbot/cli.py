@@ -37,7 +37,7 @@ from rlbot.ppo import together
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
-from rlbot.processes import is_started, join, place, restarted_after, start_others
+from rlbot.processes import is_started, join, meet, place, restarted_after, start_others
 from rlbot.runs import CHECKPOINTS, LAST, RunFolder, load_run, newest_valid
 
 ALLOWED_IMPORTS = [  # what a class_path may name: parts to build with, nothing that runs or loads what a YAML says
@@ -148,6 +148,8 @@ class TrainCLI(LightningCLI):
         """
         fit = self.config["fit"]
         self.checkpoint: dict[str, Any] | None = None
+        self._placed = place(fit.device, fit.trainer.devices, fit.trainer.num_nodes, fit.trainer.strategy)
+        meet(self._placed.accelerator)
         if restarted_after(Path(_checkpoint_folder(fit.logdir), LAST)):
             print("[OK] Started again by torchrun: going on from the last save", flush=True)
             fit.ckpt_path = "last"
@@ -172,7 +174,6 @@ class TrainCLI(LightningCLI):
         self.config_text = self._parser("fit").dump(fit, skip_unset=False)
         if self.checkpoint is not None:
             self._show_changes(self.checkpoint["metadata"])
-        self._placed = place(fit.device, fit.trainer.devices, fit.trainer.num_nodes, fit.trainer.strategy)
 
     def _show_changes(self, metadata: dict[str, Any]) -> None:
         before, now = (flat(yaml.safe_load(text) or {}) for text in (metadata["config"], self.config_text))
