@@ -141,7 +141,7 @@ def meet(accelerator: str) -> None:
         if accelerator == "cuda":
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         store, rank, size = next(rendezvous("env://"))
-        store = dist.PrefixStore(f"rlbot/{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+        store = dist.PrefixStore(f"rlbot/{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)  # type: ignore[attr-defined]
         backend = "nccl" if accelerator == "cuda" else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
 

@@ -190,7 +190,7 @@ def test_killed_run_leaves_no_process_that_it_started(tmp_path):
 
 
 def test_torchrun_goes_on_from_the_last_save_after_a_kill(tmp_path):
-    run = arguments_of(tmp_path, ("--device=cpu", "--timesteps=51200", "--throughput.print_seconds=1000"))
+    run = arguments_of(tmp_path, ("--device=cpu", "--timesteps=1280", "--throughput.print_seconds=1000"))
     elastic = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1")
     agent = spawn(tmp_path, *elastic, TRAIN, *run)
     wait_for(tmp_path / "output.txt", "[OK] Checkpoint saved")
@@ -198,10 +198,10 @@ def test_torchrun_goes_on_from_the_last_save_after_a_kill(tmp_path):
     assert agent.wait(90) == 0
     printed = (tmp_path / "output.txt").read_text(encoding="utf-8")
     assert printed.count("[OK] Started again by torchrun: going on from the last save") == 1
-    (begun,) = re.findall(r"Timesteps: (\d+) of 51200", printed)[1:]
+    (begun,) = re.findall(r"Timesteps: (\d+) of 1280", printed)[1:]
     assert int(begun) >= 128
     saved = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
-    assert saved["metadata"]["timesteps"] == 51200
+    assert saved["metadata"]["timesteps"] == 1280
 
 
 def under_torchrun(monkeypatch: pytest.MonkeyPatch, world: int, local: int) -> None:

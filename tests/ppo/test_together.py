@@ -90,7 +90,7 @@ def learn(world: int, precision: str, mutation: str = "") -> dict[str, Any]:
     trainer(max_epochs=3, devices=world, strategy=strategy, precision=precision).fit(module, data)
     assert data.iteration is not None
     scale = [float(buffer) for buffer in module.return_scale.buffers()]
-    return {"weights": weights(module), "scale": scale, "timesteps": data.timesteps, **data.iteration._asdict()}
+    return {"weights": weights(module), "scale": scale, "total": data.timesteps, **data.iteration._asdict()}
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("64-true", 1e-10), ("32-true", 1e-5)])
@@ -99,7 +99,7 @@ def test_two_processes_equal_one_with_the_double_batch(tmp_path, precision, tole
     assert torch.equal(first["weights"], second["weights"])
     assert (first["weights"] - one["weights"]).abs().max() < tolerance
     assert first["scale"] == second["scale"] == pytest.approx(one["scale"], rel=tolerance)
-    assert first["timesteps"] == second["timesteps"] == one["timesteps"] < 3 * T * N
+    assert first["total"] == second["total"] == one["total"] < 3 * T * N
 
 
 @pytest.mark.parametrize("mutation", ["advantages", "normaliser"])
@@ -118,4 +118,4 @@ def test_process_without_a_valid_sample_keeps_up_with_the_other(tmp_path):
     first, second = in_two_processes(tmp_path, learn, 2, "32-true", "nothing valid")
     assert torch.equal(first["weights"], second["weights"])
     assert first["weights"].isfinite().all()
-    assert first["timesteps"] == second["timesteps"] == 3 * T * N // 2
+    assert first["total"] == second["total"] == 3 * T * N // 2
