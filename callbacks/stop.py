@@ -53,10 +53,11 @@ class Stop(L.Callback):
         self.signum = signum
 
     def _check(self, trainer: L.Trainer) -> None:
-        self.signum = max(together.gather(self.signum))
-        if self.signum and not trainer.should_stop:
-            trainer.lightning_module.print(f"[OK] Stopping after {signal.Signals(self.signum).name}: saving")
-        if self.signum or trainer.datamodule.progress >= 1:  # type: ignore[attr-defined]
+        agreed = max(together.gather(self.signum))  # a signal that comes while this waits counts at the next boundary
+        self.signum = self.signum or agreed
+        if agreed and not trainer.should_stop:
+            trainer.lightning_module.print(f"[OK] Stopping after {signal.Signals(agreed).name}: saving")
+        if agreed or trainer.datamodule.progress >= 1:  # type: ignore[attr-defined]
             trainer.should_stop = True
 
     def _restore(self) -> None:

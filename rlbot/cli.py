@@ -37,7 +37,7 @@ from rlbot.ppo import together
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
-from rlbot.processes import is_started, join, place, restarted_after, start_others
+from rlbot.processes import is_started, join, meet, place, restarted_after, start_others
 from rlbot.runs import LAST, RunFolder, checkpoint_folder, load_run, newest_valid
 
 ALLOWED_IMPORTS = [  # what a class_path may name: parts to build with, nothing that runs or loads what a YAML says
@@ -149,18 +149,20 @@ class TrainCLI(LightningCLI):
         """
         fit = self.config["fit"]
         self.checkpoint: dict[str, Any] | None = None
+        self._placed = place(fit.device, fit.trainer.devices, fit.trainer.num_nodes, fit.trainer.strategy)
+        meet(self._placed.accelerator)
         if restarted_after(Path(checkpoint_folder(fit.logdir), LAST)):
             print("[OK] Started again by torchrun: going on from the last save", flush=True)
             fit.ckpt_path = "last"
-        if fit.ckpt_path is None or not together.leads():
+        if fit.ckpt_path is None:
             return
-        path = Path(str(fit.ckpt_path))
-        if str(fit.ckpt_path) == "last":
-            path, skipped = newest_valid(Path(checkpoint_folder(fit.logdir)))
+        path, folder = Path(str(fit.ckpt_path)), Path(checkpoint_folder(fit.logdir))
+        if str(path) == "last":
+            path, skipped = newest_valid(folder) if together.leads() else (folder / LAST, [])
             for reason in skipped:
                 print(f"[ERROR] Skipped: {reason}", flush=True)
-        self.checkpoint = load_run(path)
         fit.ckpt_path = str(path)
+        self.checkpoint = load_run(path) if together.leads() else None
 
     @override
     def before_instantiate_classes(self) -> None:
@@ -173,7 +175,6 @@ class TrainCLI(LightningCLI):
         self.config_text = self._parser("fit").dump(fit, skip_unset=False)
         if self.checkpoint is not None:
             self._show_changes(self.checkpoint["metadata"])
-        self._placed = place(fit.device, fit.trainer.devices, fit.trainer.num_nodes, fit.trainer.strategy)
 
     def _show_changes(self, metadata: dict[str, Any]) -> None:
         before, now = (flat(yaml.safe_load(text) or {}) for text in (metadata["config"], self.config_text))
@@ -221,11 +222,7 @@ class TrainCLI(LightningCLI):
         return self._instantiate_trainer(settings, [*own, summary, self.stop, *bar, *self.observers])
 
     def _check_shapes(self) -> None:
-        """The first weight whose shape differs between the checkpoint and this configuration.
-
-        Raises:
-            InputError: it names it and both shapes.
-        """
+        """Raise InputError that names the first weight whose shape differs from the checkpoint's, and both shapes."""
         if self.checkpoint is None:
             return
         there, here = self.checkpoint["state_dict"], self.model.state_dict()
@@ -239,9 +236,8 @@ class TrainCLI(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """What LightningCLI runs: hold the run's folder, in the first process, while the Trainer fits."""
-        fit = self.config["fit"]
-        logdir = Path(fit.logdir)
-        resumes_here = fit.ckpt_path is not None and logdir.resolve() in Path(fit.ckpt_path).resolve().parents
+        logdir, resumed = (Path(self.config["fit"][key] or "") for key in ("logdir", "ckpt_path"))
+        resumes_here = logdir.resolve() in resumed.resolve().parents
         folder = RunFolder(logdir, resume=resumes_here) if self.trainer.is_global_zero else None
         try:
             with start_others(self.arguments):

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from rlbot.ppo import together
 
 STARTER = "RLBOT_STARTED_BY"  # process id of the one whose Trainer started this one
 LOOK_SECONDS = 1.0
+TIMEOUT = timedelta(minutes=30)  # Lightning's: how long one process may keep the others waiting
 
 
 class Placement(NamedTuple):
@@ -83,7 +85,7 @@ def _count(devices: Any) -> int:
 
 def is_started() -> bool:
     """Whether another process's Trainer started this one, and nobody else sees its exit code."""
-    return STARTER in os.environ and "LOCAL_RANK" in os.environ
+    return "LOCAL_RANK" in os.environ and os.environ.get(STARTER, str(os.getpid())) != str(os.getpid())
 
 
 def join() -> None:
@@ -129,6 +131,21 @@ def start_others(arguments: Sequence[str]) -> Iterator[None]:
         raise
 
 
+def meet(accelerator: str) -> None:
+    """Join the processes that torchrun started, each start under a name of its own.
+
+    Lightning would join them, but after a restart it would read what the failed start left in torchrun's store, which
+    outlives it (pytorch#135712).
+    """
+    if dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1 and not dist.is_initialized():
+        if accelerator == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        store, rank, size = next(rendezvous("env://"))
+        store = dist.PrefixStore(f"rlbot/{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)  # type: ignore[attr-defined]
+        backend = "nccl" if accelerator == "cuda" else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+
+
 def restarted_after(save: Path) -> bool:
     """Whether torchrun started this run again after it had written ``save``: the file is younger than torchrun is.
 
@@ -136,15 +153,5 @@ def restarted_after(save: Path) -> bool:
     """
     if not dist.is_torchelastic_launched():
         return False
-    younger = save.is_file() and save.stat().st_mtime > psutil.Process(os.getppid()).create_time()
-    if int(os.environ["WORLD_SIZE"]) > 1:
-        # Made anew by torchrun at each start. It has to last until all have read, so it is kept.
-        global _store
-        _store, *_ = next(rendezvous("env://"))
-        if together.leads():
-            _store.set("rlbot/restarted", str(int(younger)))
-        younger = _store.get("rlbot/restarted") == b"1"
-    return younger
-
-
-_store: Any = None
+    torchrun = psutil.Process(os.getppid())
+    return together.from_first(lambda: save.is_file() and save.stat().st_mtime > torchrun.create_time())

@@ -10,7 +10,7 @@ import yaml
 
 from rlbot.__main__ import ROOT
 from rlbot.arguments import arrange
-from rlbot.cli import choose_device
+from rlbot.device import choose_device
 from rlbot.errors import InputError
 
 BASE, DEBUG = (str(ROOT / "configs" / name) for name in ("base.yaml", "debug.yaml"))

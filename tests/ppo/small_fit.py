@@ -57,20 +57,20 @@ class Scalars(Logger):
 
 def trainer(*callbacks: L.Callback, logger: Any = False, **settings: Any) -> L.Trainer:
     """A Trainer that prints and writes nothing."""
-    return L.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=-1,
-        reload_dataloaders_every_n_epochs=1,
-        logger=logger,
-        log_every_n_steps=1,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        callbacks=[Stop(), *callbacks],
-        **settings,
-    )
+    usual: dict[str, Any] = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "max_epochs": -1,
+        "reload_dataloaders_every_n_epochs": 1,
+        "logger": logger,
+        "log_every_n_steps": 1,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "limit_val_batches": 0,
+        "callbacks": [Stop(), *callbacks],
+    }
+    return L.Trainer(**usual | settings)
 
 
 def fit(module: PPO, data: RolloutDataModule, *callbacks: L.Callback, **settings: Any) -> Notes:
