@@ -88,8 +88,9 @@ class _Side:
     def results(self) -> list[MatchResult]:
         """How the matches stand."""
         seconds, overtime = self._steps * self._arenas.step_seconds, self._steps > self._clock.regular_steps
-        columns = [array.tolist() for array in (*self._goals, self._touches, seconds, overtime)]
-        return [MatchResult(*row, self.a_is_blue) for row in zip(*columns, strict=True)]
+        scored, conceded = self._goals.tolist()
+        rows = zip(scored, conceded, self._touches.tolist(), seconds.tolist(), overtime.tolist(), strict=True)
+        return [MatchResult(*row, a_is_blue=self.a_is_blue) for row in rows]
 
 
 class _Clock(NamedTuple):
