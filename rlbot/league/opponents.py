@@ -19,7 +19,7 @@ BALL_POSITION, BALL_VELOCITY = slice(0, 3), slice(3, 6)
 OWN_POSITION, OWN_VELOCITY = slice(OWN.start, OWN.start + 3), slice(OWN.start + 3, OWN.start + 6)
 GOAL_HALF_WIDTH = 892.755
 FIELD = np.array([SIDE_WALL_X, BACK_WALL_Y], np.float32)
-MEETING_SPEED = 2000.0  # uu/s, car and ball together, to guess when they meet
+CHASE_SPEED = 900.0  # uu/s of a car that has just set off, to guess when it meets the ball
 
 
 class Random:
@@ -85,12 +85,14 @@ class Goalie:
         """See ``Opponent``."""
         ball, car = observations[..., BALL_POSITION] / POSITION, observations[..., OWN_POSITION] / POSITION
         drift = observations[..., BALL_VELOCITY] * BALL_MAX_SPEED
-        seconds = np.clip(np.linalg.norm(ball - car, axis=-1, keepdims=True) / MEETING_SPEED, 0, 1)
-        soon = ball + seconds * drift
+        way = ball - car
+        distance = np.linalg.norm(way, axis=-1, keepdims=True)
+        closing = -(drift * way).sum(-1, keepdims=True) / np.maximum(distance, 1)
+        soon = ball + drift * np.clip(distance / np.maximum(CHASE_SPEED + closing, 500), 0, 1.5)
         soon[..., :2] = np.clip(soon[..., :2], -FIELD, FIELD)
         goal = np.array([0, -BACK_WALL_Y, 0], np.float32)
         near = np.linalg.norm(soon - goal, axis=-1) < self.reach
-        attack = near & (car[..., 1] < soon[..., 1])
+        attack = near & (car[..., 1] < ball[..., 1])
         controls = self._wait(observations, self._post(ball) - car)
         ahead, aside = _along(observations, soon - car)
         controls[attack] = _chase(observations, ahead, aside)[attack]
