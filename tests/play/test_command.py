@@ -13,7 +13,10 @@ from rlbot.play.evaluation import Pairing
 from rlbot.play.matches import MatchResult
 from rlbot.play.report import summary, table
 
-KEYS = "mode games wins losses draws goals_for goals_against win_rate win_rate_low win_rate_high touches_per_minute a b seed"
+KEYS = (
+    "mode games wins losses draws goals_for goals_against "
+    "win_rate win_rate_low win_rate_high touches_per_minute a b seed"
+)
 PLAYED = [  # a win, a win in overtime, a defeat and a draw
     MatchResult(3, 1, 40, 300.0, False, True),
     MatchResult(1, 0, 20, 330.0, True, False),
