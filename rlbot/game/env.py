@@ -34,7 +34,7 @@ def observation_space(size: int) -> Box:
 
 
 def find_opponent(opponent: Opponent | str) -> Opponent:
-    """The opponent itself, or the one that the league knows by this name (random, idle, chaser, a checkpoint file).
+    """The opponent itself, or the one that the league knows by this name (random, chaser, ..., a checkpoint file).
 
     Raises:
         ValueError: no opponent has this name.
@@ -53,7 +53,7 @@ class RocketSimEnv(gym.Env[FloatArray, Floats]):
 
     Args:
         mode: 1v1, 1v2, 2v2 or 3v3.
-        opponent: random, idle, chaser, a checkpoint file, or any ``Opponent``.
+        opponent: random, idle, chaser, goalie, a checkpoint file, or any ``Opponent``.
         observation: what cars see; None for the 180 numbers of ``DefaultObservation``.
         rewards: terms to sum; None for the default ones.
         endings: reasons to end an episode; None for goal, no touch and clock.
@@ -129,7 +129,7 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, Any]):
     Args:
         num_envs: arenas.
         mode: 1v1, 1v2, 2v2 or 3v3.
-        opponent: random, idle, chaser, a checkpoint file, any ``Opponent``, or None for self-play.
+        opponent: random, idle, chaser, goalie, a checkpoint file, any ``Opponent``, or None for self-play.
         observation: what cars see; None for the 180 numbers of ``DefaultObservation``.
         rewards: terms to sum; None for the default ones.
         endings: reasons to end an episode; None for goal, no touch and clock.

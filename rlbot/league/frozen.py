@@ -22,14 +22,16 @@ class FrozenPolicy:
     Args:
         policy: is not trained any more.
         name: for messages.
+        deterministic: takes the most likely action instead.
     """
 
-    def __init__(self, policy: ActorCritic, name: str) -> None:
+    def __init__(self, policy: ActorCritic, name: str, *, deterministic: bool = False) -> None:
         self._acting = Acting(policy)  # in float32, as an exported bot plays
         self.name = name
+        self._deterministic = deterministic
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path, *, deterministic: bool = False) -> Self:
         """Read the policy of a checkpoint; nothing in the file can run code.
 
         Raises:
@@ -37,7 +39,7 @@ class FrozenPolicy:
         """
         checkpoint = load(path)
         try:
-            return cls(_rebuild(checkpoint), str(path))
+            return cls(_rebuild(checkpoint), str(path), deterministic=deterministic)
         except (RuntimeError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path} holds no policy that can play ({reason})") from error
@@ -46,7 +48,7 @@ class FrozenPolicy:
     def __call__(self, observations: FloatArray, noise: FloatArray) -> FloatArray:
         """See ``Opponent``."""
         outputs, head = self._acting.outputs(observations.reshape(-1, observations.shape[-1])), self._acting.head
-        if isinstance(head, CategoricalHead):
+        if isinstance(head, CategoricalHead) and not self._deterministic:
             actions: Tensor = choose(outputs.softmax(-1, dtype=torch.float32), torch.from_numpy(noise.reshape(-1)))
         else:
             actions = head.best(outputs)

@@ -184,3 +184,11 @@ def test_missing_or_superfluous_weights_are_refused(save):
 def test_policy_that_does_not_play_rocket_league_is_refused_by_its_heads_name(save):
     with pytest.raises(ValueError, match="CategoricalHead"):
         FrozenPolicy.load(save(decided(CategoricalHead(4))))
+
+
+def test_deterministic_policy_takes_the_most_likely_row_whatever_the_noise(save):
+    module, (observations, noise) = decided(), seen_and_noise()
+    controls = FrozenPolicy.load(save(module), deterministic=True)(observations, noise)
+    with torch.no_grad():
+        best = module.policy.actor(torch.from_numpy(observations)).argmax(-1)
+    assert np.array_equal(controls, TABLE[best])

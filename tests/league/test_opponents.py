@@ -5,11 +5,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from rlbot.game.actions import TABLE
-from rlbot.game.endings import Clock
+from rlbot.game.endings import Clock, Scored
 from rlbot.game.match import Match
 from rlbot.game.observations import OWN_BALL, OWN_ON_GROUND
 from rlbot.game.starts import Kickoff, Start
-from rlbot.league.opponents import SCRIPTED, Chaser, Idle, Random, find
+from rlbot.league.opponents import SCRIPTED, Chaser, Goalie, Idle, Random, find
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
@@ -88,11 +88,65 @@ def test_the_chaser_rolls_upright_in_the_air_whichever_way_it_faces(yaw, roll):
     assert seen[65] > 0.8  # up, z; 0.54 at first
 
 
+class Shot(Placed):
+    """The ball rolls or flies toward blue's goal."""
+
+    def __init__(self, ball, velocity, car):
+        super().__init__(car, 0.5 * np.pi, ball)
+        self.velocity = velocity
+
+    def __call__(self, rng, team):
+        start = super().__call__(rng, team)
+        start.ball_velocity = np.array(self.velocity)
+        return start
+
+
+def goes_in(keeper, start, seconds=4):
+    """Whether the shot goes in."""
+    match = Match(1, starts=[start], endings=[Scored()])
+    observations = match.begin([np.random.default_rng(0)])
+    for _ in range(int(seconds * 15)):
+        controls = np.zeros((1, 2, 8), np.float32)
+        controls[:, :1] = keeper(observations[:, :1], np.zeros((1, 1)))
+        step = match.step(controls)
+        if step.terminated[0]:
+            return True
+        observations = step.observations
+    return False
+
+
+SHOTS = [
+    ((x, -1000, 93.15), (-x / 2.6 + aim, -1600, lift))
+    for x in (-1500, 0, 1500)
+    for aim in (-150, 0, 150)
+    for lift in (0, 500)
+]
+
+
+def test_the_goalie_keeps_shots_out_that_would_go_in():
+    shots = [Shot(*shot, car=(0, -4600, 17)) for shot in SHOTS]
+    assert sum(goes_in(Idle(), shot) for shot in shots) == 12
+    assert sum(goes_in(Goalie(), shot) for shot in shots) == 0
+
+
+@pytest.mark.parametrize("place", [(2000, 1000, 17), (-3000, -3000, 17), (0, -4000, 17), (600, -4900, 17)])
+def test_the_goalie_goes_back_to_its_goal_and_stays(place):
+    match = Match(1, starts=[Placed(place, 0.5 * np.pi, (0, 3000, 93.15))], endings=[Clock()])
+    observations = match.begin([np.random.default_rng(0)])
+    for _ in range(8 * 15):
+        controls = np.zeros((1, 2, 8), np.float32)
+        controls[:, :1] = Goalie()(observations[:, :1], np.zeros((1, 1)))
+        observations = match.step(controls).observations
+    car = match.arenas.step(controls, active=np.zeros(1, bool)).cars
+    assert np.abs(car.position[0, 0] - (0, -4620, 17)).max() < 300
+    assert np.linalg.norm(car.velocity[0, 0]) < 200
+
+
 def test_an_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="opponent='nobody' is none of random, idle, chaser and no checkpoint file"):
+    with pytest.raises(ValueError, match="opponent='nobody' is none of random, idle, chaser, goalie and no checkpoint"):
         find("nobody")
 
 
 def test_a_folder_is_no_checkpoint(tmp_path):
-    with pytest.raises(ValueError, match="no checkpoint file"):
+    with pytest.raises(ValueError, match="no checkpoint"):
         find(str(tmp_path))

@@ -1,0 +1,1 @@
+"""A trained policy's life after training."""

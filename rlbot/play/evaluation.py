@@ -1,0 +1,159 @@
+"""How good one opponent is against another: whole matches on all cores, with 95 % intervals.
+
+Matches are dealt out in tasks that follow from their number alone, and each task computes on one torch thread, so the
+results depend on the seed and not on how many processes share the work.
+"""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rlbot.errors import InputError, TryAgainError
+from rlbot.game.match import MODES
+from rlbot.league.opponents import find
+from rlbot.play.matches import MatchResult, play_matches
+
+MATCHES_A_TASK = 25  # enough to share the network's cost, few enough that 200 matches keep 8 cores busy
+MAX_WORKERS = 61  # what Windows allows
+Z95 = 1.959964
+RESAMPLES = 1000
+
+
+class Pairing(NamedTuple):
+    """Who plays whom, by names that ``rlbot.league.opponents.find`` knows.
+
+    Attributes:
+        a: has the first number of cars of the mode, and is blue in every other match.
+        b: has the second.
+    """
+
+    a: str
+    b: str
+    mode: str
+    seed: int
+    deterministic: bool = False
+
+
+class Interval(NamedTuple):
+    """An estimate and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(successes: float, games: int) -> Interval:
+    """Wilson's score interval of a share; a draw counts as half a success, which makes the interval a little wide."""
+    share, square = successes / games, Z95 * Z95
+    middle = (share + square / (2 * games)) / (1 + square / games)
+    spread = Z95 * math.sqrt(share * (1 - share) / games + square / (4 * games * games)) / (1 + square / games)
+    return Interval(share, max(0.0, middle - spread), min(1.0, middle + spread))
+
+
+def ratio(totals: NDArray[np.float64], amounts: NDArray[np.float64], seed: int) -> Interval | None:
+    """Sum over sum with a bootstrap interval over the matches; None where the amounts sum to 0."""
+    if amounts.sum() <= 0:
+        return None
+    drawn = np.random.default_rng(seed).integers(len(totals), size=(RESAMPLES, len(totals)))
+    below = amounts[drawn].sum(axis=1)
+    values = totals[drawn].sum(axis=1)[below > 0] / below[below > 0]
+    low, high = np.quantile(values, (0.025, 0.975)).tolist()
+    return Interval(float(totals.sum() / amounts.sum()), low, high)
+
+
+def evaluate(
+    pairing: Pairing, games: int, workers: int = 1, progress: Callable[[int], None] | None = None
+) -> list[MatchResult]:
+    """Play ``games`` whole matches, half of them with A blue.
+
+    Args:
+        pairing: who plays whom.
+        games: at least 2, so that both sides are played.
+        workers: processes; with 1 everything happens in this one.
+        progress: is told how many matches are done after each task.
+
+    Raises:
+        InputError: an unknown name or mode, or numbers that cannot be.
+        TryAgainError: a process was killed, as happens when memory is short.
+    """
+    if pairing.mode not in MODES:
+        raise InputError(f"mode={pairing.mode}: must be one of {', '.join(MODES)}")
+    for option, value, least in (("games", games, 2), ("workers", workers, 1), ("seed", pairing.seed, 0)):
+        if value < least:
+            raise InputError(f"{option}={value}: must be at least {least}")
+    for name in (pairing.a, pairing.b):
+        find(name)  # before any process is started
+    tasks = [list(part) for part in np.array_split(np.arange(games), math.ceil(games / MATCHES_A_TASK))]
+    indices = [[int(i) for i in task] for task in tasks]
+    if min(workers, len(tasks)) == 1:
+        return _play_here(pairing, indices, progress)
+    return _play_in_processes(pairing, indices, min(workers, len(tasks), MAX_WORKERS), progress)
+
+
+def _play(pairing: Pairing, indices: Sequence[int]) -> list[MatchResult]:
+    a, b = (find(name, deterministic=pairing.deterministic) for name in (pairing.a, pairing.b))
+    return play_matches(a, b, pairing.mode, pairing.seed, indices)
+
+
+def _play_here(
+    pairing: Pairing, tasks: Sequence[Sequence[int]], progress: Callable[[int], None] | None
+) -> list[MatchResult]:
+    threads, played = torch.get_num_threads(), list[MatchResult]()
+    torch.set_num_threads(1)
+    try:
+        for task in tasks:
+            played += _play(pairing, task)
+            if progress is not None:
+                progress(len(played))
+    finally:
+        torch.set_num_threads(threads)
+    return played
+
+
+def _play_in_processes(
+    pairing: Pairing, tasks: Sequence[Sequence[int]], workers: int, progress: Callable[[int], None] | None
+) -> list[MatchResult]:
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
+    try:
+        futures: list[Future[list[MatchResult]]] = [pool.submit(_play, pairing, task) for task in tasks]
+        done = 0
+        for future in as_completed(futures):
+            done += len(future.result())
+            if progress is not None:
+                progress(done)
+        played = [result for future in futures for result in future.result()]
+    except BrokenProcessPool as error:
+        raise TryAgainError("a worker process was killed, as when memory is short: fewer --workers") from error
+    except BaseException:  # a signal, or an opponent that failed: nothing that was begun is waited for
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    pool.shutdown()
+    return played
+
+
+def _begin_worker() -> None:
+    """One torch thread, Ctrl-C left to the process that started this one, and no life after it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

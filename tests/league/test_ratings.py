@@ -1,0 +1,97 @@
+"""Ratings: intervals hold what is true and shrink with games, anchors stay, order is nothing, torn ledgers are read."""
+
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from rlbot.league.ratings import SCALE, Ledger, Rating, Result, ratings
+
+TRUE = {"random": 0.0, "weak": 8.0, "fair": 15.0, "good": 30.0, "best": 36.0}
+
+
+def win_share(a, b):
+    return 1 / (1 + np.exp((TRUE[b] - TRUE[a]) / SCALE))
+
+
+def exact_results(games):
+    """Everyone against the next stronger one, with as many wins as its true chance says."""
+    wins = {pair: round(games * win_share(*pair)) for pair in pairwise(TRUE)}
+    return [Result("1v1", a, b, won, games - won, 0) for (a, b), won in wins.items()]
+
+
+def test_players_get_the_ratings_that_made_their_results():
+    rated = ratings(exact_results(100_000), "1v1")
+    assert {name: rating.mean for name, rating in rated.items()} == pytest.approx(TRUE, abs=0.3)
+
+
+def test_intervals_hold_the_truth_about_95_times_in_100():
+    rng, held = np.random.default_rng(1), 0
+    for _ in range(100):
+        drawn = {pair: int(rng.binomial(60, win_share(*pair))) for pair in pairwise(TRUE)}
+        rated = ratings([Result("1v1", *pair, won, 60 - won, 0) for pair, won in drawn.items()], "1v1")
+        held += sum(rated[name].low <= TRUE[name] <= rated[name].high for name in ("weak", "fair", "good", "best"))
+    assert 370 <= held <= 392  # of 400; 380 expected
+
+
+def width(rating):
+    return rating.high - rating.low
+
+
+def test_four_times_the_games_halve_the_intervals_and_distance_from_the_anchor_widens_them():
+    few, many = ratings(exact_results(200), "1v1"), ratings(exact_results(800), "1v1")
+    assert width(few["weak"]) / width(many["weak"]) == pytest.approx(2, rel=0.05)
+    assert width(few["weak"]) < width(few["fair"]) < width(few["good"])
+
+
+def test_order_and_direction_of_results_do_not_matter():
+    results = [*exact_results(50), Result("1v1", "fair", "random", 7, 1, 2)]
+    turned = [Result("1v1", r.b, r.a, r.losses, r.wins, r.draws) for r in results]
+    random.Random(1).shuffle(turned)
+    assert ratings(turned, "1v1") == ratings(results, "1v1")
+
+
+def test_anchors_keep_their_ratings_and_move_the_others():
+    rated = ratings(exact_results(10_000), "1v1", {"random": 100.0, "weak": 108.0})
+    assert rated["random"] == Rating(100, 100, 100)
+    assert rated["weak"] == Rating(108, 108, 108)
+    assert rated["fair"].mean == pytest.approx(115, abs=0.3)
+
+
+def test_player_that_never_lost_has_a_finite_rating_with_a_width():
+    rated = ratings([Result("1v1", "new", "random", 200, 0, 0)], "1v1")["new"]
+    assert 15 < rated.low < rated.mean < rated.high < 60
+
+
+def test_draws_are_half_wins_and_other_modes_and_self_play_do_not_count():
+    results = [Result("1v1", "new", "random", 0, 0, 10), Result("1v1", "new", "new", 5, 3, 0)]
+    rated = ratings([*results, Result("2v2", "new", "random", 10, 0, 0)], "1v1")
+    assert rated["new"].mean == pytest.approx(0, abs=1e-6)
+    assert ratings(results, "3v3") == {}
+
+
+def test_the_pair_of_1v2_is_another_player_than_the_lone_car():
+    rated = ratings([Result("1v2", "new", "new", 10, 90, 0), Result("1v2", "random", "new", 2, 98, 0)], "1v2")
+    assert list(rated) == ["new", "new x2", "random"]
+    assert 0 < rated["new"].mean < rated["new x2"].mean
+
+
+def test_ledger_gives_back_what_was_added_and_skips_torn_lines(tmp_path):
+    ledger, first, second = Ledger(tmp_path / "results.jsonl"), *exact_results(100)[:2]
+    assert ledger.read() == []
+    ledger.add(first)
+    with ledger.path.open("a") as file:
+        file.write('{"mode": "1v1", "a": "x"}\n{"mode": "1v1", "a": "new", "b"')  # the second one torn by a crash
+    ledger.add(second)
+    with pytest.warns(UserWarning, match=r"line 2: no result, skipped|line 3: no result, skipped") as warned:
+        assert ledger.read() == [first, second]
+    assert len(warned) == 2
+
+
+@pytest.mark.parametrize("change", [{"mode": "4v4"}, {"wins": -1}, {"draws": 0.5}, {"a": 3}, {"losses": None}])
+def test_results_that_cannot_be_are_refused(change):
+    good = {"mode": "1v1", "a": "x", "b": "y", "wins": 1, "losses": 2, "draws": 3, "seed": 1}
+    assert Result.of(good) == Result("1v1", "x", "y", 1, 2, 3)
+    with pytest.raises(ValueError, match="no result"):
+        Result.of(good | change)
