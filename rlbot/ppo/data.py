@@ -251,13 +251,14 @@ class RolloutDataModule(L.LightningDataModule):
         batch = module.prepare(rollout, size)
         self.timesteps += len(batch["advantages"])
         self.num_iterations += 1
+        faulty_steps = self._count_faults(rollout, trainer.log_dir)
         if self.overlap and self.progress < 1:
-            self._begin(module, self.next_size)
+            self._begin(module, self.next_size)  # overwrites the rollout, not its report
         self.iteration = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=collect_seconds,
             seconds=rollout.report.seconds,
-            faulty_steps=self._count_faults(rollout, trainer.log_dir),
+            faulty_steps=faulty_steps,
             episode_returns=rollout.report.episode_returns,
             episode_steps=rollout.report.episode_steps,
             statistics=rollout.report.statistics,
