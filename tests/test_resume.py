@@ -20,7 +20,11 @@ curriculum:
     - {mode: 2v2, opponent: selfplay, from_timesteps: 256}
 """
 KINDS = ("cut", "flipped", "empty", "text", "foreign", "missing")
-EXACT = ("--exact_resume=true", "--seed_everything=3")
+EXACT = (
+    "--exact_resume=true",
+    "--seed_everything=3",
+    "--model.learning_rate=0.03",  # so that another opponent acts otherwise
+)
 
 
 class Witness(L.Callback):

@@ -149,8 +149,9 @@ class _Worker:
         theirs.close()
 
     def send(self, *message: Any) -> None:
-        # Plain pickle: the connection's own would move every tensor into shared memory.
-        self.connection.send_bytes(pickle.dumps(message))
+        with contextlib.suppress(ConnectionError):  # a process that is gone is noticed where its answer is missing
+            # Plain pickle: the connection's own would move every tensor into shared memory.
+            self.connection.send_bytes(pickle.dumps(message))
 
     def receive(self) -> tuple[Any, ...]:
         """A message, or nothing if the process is gone."""
@@ -294,14 +295,15 @@ class Workers(Actors):
             TryAgainError: workers are lost again and again.
         """
         answers: dict[int, Any] = {}
-        for _ in range(MAX_REPLACED + 1):
-            lost = self._gather(answers, patience)
-            if lost is None:
-                return [answers[worker.index] for worker in self._workers]
+        num_replaced = 0
+        while lost := self._gather(answers, patience):
             what = f"worker {lost.worker.index} (process {lost.worker.process.pid}) {lost.what}"
+            if num_replaced == MAX_REPLACED:
+                raise TryAgainError(f"{what}, and so did {num_replaced} before: resume with --ckpt_path last")
             self._show(f"[ERROR] {what}: replaced by a new one")
             self._replace(lost.worker)
-        raise TryAgainError(f"{what}, and so did others before: resume with --ckpt_path last")
+            num_replaced += 1
+        return [answers[worker.index] for worker in self._workers]
 
     def _replace(self, worker: _Worker) -> None:
         """A new worker in the place of this one, with new arenas and the same task."""

@@ -30,7 +30,7 @@ class Witness(L.Callback):
     seen: list[SimpleNamespace] = []  # noqa: RUF012
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        match = trainer.datamodule.open(pl_module).env.match
+        match = trainer.datamodule.open(pl_module)._opened.env.match
         members = getattr(match.opponent, "members", [])
         self.seen.append(
             SimpleNamespace(

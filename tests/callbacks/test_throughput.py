@@ -29,9 +29,10 @@ def test_speeds_fit_together(run):
     logged = {tag: [value for _, value in values] for tag, values in run.scalars().items()}
     for i in range(3):
         collect, learn, overall = (logged[f"speed/{name}"][i] for name in ("collect", "learn", "timesteps_per_second"))
-        assert 1 / overall == pytest.approx(1 / collect + 1 / learn, rel=1e-4)  # seconds a timestep add up
-        assert logged["speed/collect_share"][i] == pytest.approx(overall / collect, rel=1e-4)
-        assert logged["speed/learn_share"][i] == pytest.approx(overall / learn, rel=1e-4)
+        shares = logged["speed/collect_share"][i], logged["speed/learn_share"][i]
+        assert sum(shares) == pytest.approx(1)
+        assert shares[1] == pytest.approx(overall / learn, rel=1e-4)
+        assert overall / collect < shares[0]  # building the first arenas and preparing the rollout are in the share
         assert 50 < logged["speed/process_memory_mb"][i] < 20_000
 
 

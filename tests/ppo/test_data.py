@@ -1,5 +1,6 @@
 """Timesteps, minibatches, the order of collecting and learning, seeds, and what is refused."""
 
+import re
 from itertools import chain
 
 import gymnasium
@@ -211,6 +212,24 @@ def test_settings_out_of_range_are_all_named():
 def test_minibatch_larger_than_the_batch_is_refused():
     with pytest.raises(ValueError, match=r"minibatch_size=64 \(not above batch_size=32\)"):
         RolloutDataModule(batch_size=32, minibatch_size=64)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_workers": 5, "num_envs": 4}, "num_workers=5 (0 to num_envs=4)"),
+        ({"num_workers": -1}, "num_workers=-1 (0 to num_envs=64)"),
+        ({"num_workers": 1, "env": CountingEnv(1, {}, SAME_STEP)}, "num_workers=1 (0: data.env runs in this process)"),
+        ({"num_workers": 0, "overlap": True}, "overlap=true (needs num_workers of at least 1)"),
+        (
+            {"num_workers": 1, "overlap": True, "exact_resume": True},
+            "overlap=true (a run with exact_resume=true cannot save a rollout under way)",
+        ),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=f"^data: {re.escape(message)}$"):
+        RolloutDataModule(**settings)
 
 
 @pytest.mark.parametrize("head", [CategoricalHead(3), GaussianHead(4)])

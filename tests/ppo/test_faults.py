@@ -27,13 +27,13 @@ class BreaksDown(RocketSimVectorEnv):
 class Arenas(RolloutDataModule):
     """Two agents: a fault in each eighth of their steps."""
 
-    def make_env(self, mode, opponent, num_envs=None):
-        return BreaksDown(1, "1v1", None)
+    def _make_env(self, mode, opponent):
+        return lambda num_envs: BreaksDown(num_envs, mode, opponent)
 
 
 def run(tmp_path, total_timesteps):
     torch.manual_seed(1)
-    arenas = Arenas(total_timesteps=total_timesteps, batch_size=16, minibatch_size=16, epochs=1)
+    arenas = Arenas(num_envs=1, total_timesteps=total_timesteps, batch_size=16, minibatch_size=16, epochs=1)
     fit(PPO(180, hidden_sizes=(8,)), arenas, default_root_dir=tmp_path)
     return arenas
 

@@ -109,31 +109,10 @@ def test_everything_but_the_network_is_float32_under_autocast(head):
     policy, observations = ActorCritic(5, head, (8,)), torch.randn(4, 5)
     with torch.autocast("cpu", torch.bfloat16):
         assert policy.actor(observations).dtype == torch.bfloat16
-        actions, log_probs = policy.act(observations, seeded())
+        actions, log_probs = head.sample(policy.actor(observations), seeded())
         found = (log_probs, *policy.evaluate(observations, actions))
     assert [tensor.dtype for tensor in found] == [torch.float32] * 4
     assert [tensor.shape for tensor in found] == [(4,)] * 4
-
-
-@pytest.mark.parametrize("head", [TableHead(), GaussianHead(8)])
-def test_evaluating_at_once_gives_the_log_probability_of_acting(head):
-    policy, observations = ActorCritic(5, head, (8,)), torch.randn(4, 5)
-    actions, log_probs = policy.act(observations, seeded())
-    torch.testing.assert_close(policy.evaluate(observations, actions).log_probs, log_probs)
-
-
-def test_same_generator_state_draws_the_same_actions():
-    policy, observations = ActorCritic(5, TableHead(), (8,)), torch.randn(100, 5)
-    draws = [policy.act(observations, seeded(seed))[0].tolist() for seed in (1, 1, 2)]
-    assert draws[0] == draws[1] != draws[2]
-
-
-def test_acting_leaves_the_critic_alone():
-    policy, calls = ActorCritic(5, TableHead(), (8,)), []
-    policy.critic.register_forward_hook(lambda *_: calls.append("critic"))
-    policy.actor.register_forward_hook(lambda *_: calls.append("actor"))
-    policy.act(torch.randn(4, 5), seeded())
-    assert calls == ["actor"]
 
 
 @pytest.mark.parametrize(("layer_norm", "count"), [(True, 2), (False, 0)])

@@ -1,7 +1,5 @@
 """What the collector writes down, step by step, of an environment that says where each observation is from."""
 
-import contextlib
-
 import gymnasium
 import numpy as np
 import pytest
@@ -10,9 +8,10 @@ from counting_env import CountingEnv
 from gymnasium.vector import AutoresetMode
 from small_fit import trainer
 
+from rlbot.ppo.acting import Acting
 from rlbot.ppo.module import PPO
 from rlbot.ppo.policy import ActorCritic, CategoricalHead
-from rlbot.ppo.rollout import Collector
+from rlbot.ppo.rollout import Collector, allocate
 
 SAME_STEP, NEXT_STEP = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP
 ENDINGS = {(0, 0): (2, "truncated"), (1, 0): (3, "terminated")}
@@ -23,7 +22,10 @@ def collect(collector, *sizes, policy=None):
     torch.manual_seed(1)
     policy = policy or ActorCritic(3, CategoricalHead(4), (8,))
     generator = torch.Generator().manual_seed(1)
-    return [collector.collect(policy, size, generator, contextlib.nullcontext()) for size in sizes]
+    rollouts = [allocate(size, collector.num_agents, collector.observation_size, policy.head) for size in sizes]
+    for rollout in rollouts:
+        rollout.report = collector.collect(Acting(policy), rollout, generator)
+    return rollouts
 
 
 def opened(env):
@@ -41,20 +43,20 @@ def test_same_step_rollout_holds_every_step_where_it_belongs():
     assert rollout.truncated.nonzero().tolist() == [[1, 0]]
     assert rollout.terminated.nonzero().tolist() == [[2, 1]]
     assert rollout.valid.all()
-    assert (rollout.episode_returns, rollout.episode_steps) == ([3, 306], [2, 3])
+    assert (rollout.report.episode_returns, rollout.report.episode_steps) == ([3, 306], [2, 3])
 
 
 def test_same_step_rollout_keeps_the_last_observation_of_truncated_episodes_only():
     (rollout,) = collect(opened(CountingEnv(2, ENDINGS | {(1, 1): (1, "truncated")}, SAME_STEP)), 4)
-    assert rollout.final_index.tolist() == [[1, 0], [3, 1]]
-    assert rollout.final_observations.tolist() == [[0, 0, 2], [1, 1, 1]]
+    assert rollout.report.final_index.tolist() == [[1, 0], [3, 1]]
+    assert rollout.report.final_observations.tolist() == [[0, 0, 2], [1, 1, 1]]
 
 
 @pytest.mark.parametrize(("mode", "sizes"), [(SAME_STEP, (3, 3)), (NEXT_STEP, (3, 5))])
 def test_every_episode_is_counted_from_zero_also_across_rollouts(mode, sizes):
     first, second = collect(opened(CountingEnv(1, {0: (2, "terminated")}, mode)), *sizes)
-    assert first.episode_returns + second.episode_returns == [3, 23, 43]  # 1 + 2, 11 + 12, 21 + 22
-    assert first.episode_steps + second.episode_steps == [2, 2, 2]
+    assert first.report.episode_returns + second.report.episode_returns == [3, 23, 43]  # 1 + 2, 11 + 12, 21 + 22
+    assert first.report.episode_steps + second.report.episode_steps == [2, 2, 2]
 
 
 def test_next_step_rollout_marks_and_cuts_the_steps_that_only_reset():
@@ -66,9 +68,9 @@ def test_next_step_rollout_marks_and_cuts_the_steps_that_only_reset():
     assert (~rollout.valid).nonzero().tolist() == [[2, 0], [3, 1]]
     assert rollout.truncated.nonzero().tolist() == [[1, 0], [2, 0], [3, 1]]
     assert rollout.terminated.nonzero().tolist() == [[2, 1]]
-    assert rollout.final_index.shape == (0, 2)
-    assert rollout.final_observations.shape == (0, 3)
-    assert (rollout.episode_returns, rollout.episode_steps) == ([3, 306], [2, 3])
+    assert rollout.report.final_index.shape == (0, 2)
+    assert rollout.report.final_observations.shape == (0, 3)
+    assert (rollout.report.episode_returns, rollout.report.episode_steps) == ([3, 306], [2, 3])
 
 
 @pytest.mark.parametrize("mode", [SAME_STEP, NEXT_STEP])
@@ -80,8 +82,8 @@ def test_two_short_rollouts_hold_what_one_long_one_does(mode):
             assert torch.equal(torch.cat((getattr(first, name), getattr(second, name))), getattr(long, name)), name
         assert torch.equal(first.last_observations, second.observations[0])
         assert torch.equal(second.last_observations, long.last_observations)
-        assert first.episode_returns + second.episode_returns == long.episode_returns
-        assert first.episode_steps + second.episode_steps == long.episode_steps
+        assert first.report.episode_returns + second.report.episode_returns == long.report.episode_returns
+        assert first.report.episode_steps + second.report.episode_steps == long.report.episode_steps
 
 
 @pytest.mark.parametrize("mode", [SAME_STEP, NEXT_STEP])
@@ -89,7 +91,7 @@ def test_faulty_step_is_invalid_and_counts_for_nothing(mode):
     (rollout,) = collect(opened(CountingEnv(2, {(1, 0): (2, "faulty")}, mode)), 4)
     assert (~rollout.valid).nonzero().tolist() == [[1, 1]] + [[2, 1]] * (mode == NEXT_STEP)
     assert rollout.truncated[1].tolist() == [False, True]
-    assert (rollout.episode_returns, rollout.episode_steps) == ([101], [1])
+    assert (rollout.report.episode_returns, rollout.report.episode_steps) == ([101], [1])
 
 
 def test_actions_and_log_probabilities_are_those_that_drove_the_environment():
@@ -143,7 +145,7 @@ def cartpole_batch(mode, limit, push, num_steps, normalise):
     settings = {"max_episode_steps": limit, "vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": mode}}
     collector = opened(gymnasium.make_vec("CartPole-v1", 1, **settings))
     (rollout,) = collect(collector, num_steps, policy=module.policy)
-    return module.prepare(rollout, num_steps), int(rollout.valid.sum()), rollout.episode_returns
+    return module.prepare(rollout, num_steps), int(rollout.valid.sum()), rollout.report.episode_returns
 
 
 @pytest.mark.parametrize("normalise", [False, True])

@@ -1,0 +1,197 @@
+"""Collecting in real worker processes: what they collect, with which policy, and what happens when one is lost."""
+
+import functools
+import multiprocessing as mp
+import os
+import signal
+
+import pytest
+import torch
+from small_fit import fit
+from worker_parts import Broken, Numbered
+
+from rlbot.errors import TryAgainError
+from rlbot.game.env import RocketSimVectorEnv
+from rlbot.ppo import actors as actors_module
+from rlbot.ppo.acting import Acting
+from rlbot.ppo.actors import Inline, Workers
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO
+from rlbot.ppo.policy import ActorCritic, CategoricalHead, TableHead
+from rlbot.ppo.rollout import Rollout
+
+ROCKET_LEAGUE = functools.partial(RocketSimVectorEnv, mode="1v1")
+
+
+def undecided(head=None, size=3):
+    torch.manual_seed(1)
+    return ActorCritic(size, head or CategoricalHead(4), (8,))
+
+
+def collect(actors, policy=None, num_steps=4, seed=1):
+    """A copy of the next rollout."""
+    actors.begin(policy or undecided(), num_steps, seed)
+    found = actors.finish()
+    return Rollout(*(tensor.clone() for tensor in found.tensors), report=found.report)
+
+
+def opened(actors, seed=0, **settings):
+    actors.open(functools.partial(Numbered, **settings), seed)
+    return actors
+
+
+@pytest.fixture(scope="module")
+def told():
+    """What the workers' owner says to the user."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def workers(told):
+    """Two workers: arenas 0 to 2 and 3 to 4."""
+    workers = Workers(Acting(undecided()), 5, 2, batch_size=50, observation_size=3, show=told.append)
+    yield workers
+    workers.close()
+
+
+@pytest.fixture(scope="module")
+def rocket_league():
+    """Two workers with two arenas and one of 1v1."""
+    policy = undecided(TableHead(), 180)
+    workers = Workers(Acting(policy), 3, 2, batch_size=200, observation_size=180)
+    yield workers, policy
+    workers.close()
+
+
+# What is collected.
+
+
+def test_steps_of_every_arena_stand_in_its_own_column(workers):
+    rollout = collect(opened(workers), num_steps=4)
+    assert (workers.num_agents, workers.kind) == (5, "Numbered")
+    assert rollout.observations.tolist() == [[[n, 0, t] for n in range(5)] for t in range(4)]
+    assert rollout.rewards.tolist() == [[100 * n + t + 1 for n in range(5)] for t in range(4)]
+    assert rollout.last_observations.tolist() == [[n, 0, 4] for n in range(5)]
+    assert rollout.valid.all()
+    assert collect(workers, num_steps=2).observations[:, 4].tolist() == [[4, 0, 4], [4, 0, 5]]
+
+
+def test_endings_are_reported_of_the_arenas_they_were_in(workers):
+    endings = {0: (2, "terminated"), 1: (3, "truncated"), (3, 0): (1, "truncated"), (4, 0): (2, "faulty")}
+    rollout = collect(opened(workers, endings=endings), num_steps=4)
+    report = rollout.report
+    finals = dict(zip(map(tuple, report.final_index.tolist()), report.final_observations.tolist(), strict=True))
+    assert finals == {(2, 1): [1, 0, 3], (0, 3): [3, 0, 1], (1, 4): [4, 0, 2]}
+    assert rollout.terminated.nonzero().tolist() == [[1, 0], [3, 0]]
+    assert rollout.truncated.nonzero().tolist() == [[0, 3], [1, 4], [2, 1]]
+    assert (~rollout.valid).nonzero().tolist() == [[1, 4]]
+    assert report.episode_returns == [3, 306, 23, 301, 401]  # of arenas 0, 1, 0, then 3, 4
+    assert report.episode_steps == [2, 3, 2, 1, 1]
+
+
+def test_what_was_counted_is_added_up_and_seconds_are_the_mean(workers):
+    report = collect(opened(workers)).report
+    assert report.statistics == {"game/arenas": (5, 2), "game/of_3": (2, 3), "game/of_2": (2, 3)}
+    assert report.seconds["physics"] == 2.5
+    assert report.seconds.keys() == {"physics", "observe", "reward", "infer", "collect"}
+
+
+def test_arenas_have_the_seeds_they_have_in_one_process(workers, rocket_league):
+    one = Inline(Acting(undecided()), 5)
+    found, expected = (collect(opened(actors, seed=70)) for actors in (workers, one))
+    assert torch.equal(found.observations, expected.observations)
+    workers, policy = rocket_league
+    one = Inline(Acting(policy), 3)
+    for actors in (workers, one):
+        actors.open(ROCKET_LEAGUE, 5)
+    assert torch.equal(collect(workers, policy).observations[0], collect(one, policy).observations[0])
+
+
+def test_same_seed_gives_the_same_rollouts_bit_by_bit_and_another_seed_others(rocket_league):
+    workers, policy = rocket_league
+    found = []
+    for arenas, noise in ((5, 1), (5, 1), (6, 1), (5, 2)):
+        workers.open(ROCKET_LEAGUE, arenas)
+        found.append([collect(workers, policy, 20, seed) for seed in (noise, noise + 10)])
+    for first, again in zip(*found[:2], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(first.tensors, again.tensors, strict=True))
+        assert first.report.statistics == again.report.statistics
+    assert not torch.equal(found[0][0].observations[0], found[2][0].observations[0])
+    assert not torch.equal(found[0][0].actions, found[3][0].actions)
+    assert len(found[0][0].actions.unique()) > 30
+
+
+def test_workers_draw_different_actions(workers):
+    actions = collect(opened(workers), num_steps=10).actions
+    assert len({tuple(column) for column in actions.T.tolist()}) == 5
+
+
+def test_every_rollout_is_acted_with_the_weights_it_was_begun_with(workers):
+    opened(workers)
+    for action in (2, 0, 3):
+        policy = undecided()
+        torch.nn.init.constant_(policy.actor[-1].bias[action : action + 1].data, 1e4)
+        workers.begin(policy, 3, seed=1)
+        torch.nn.init.zeros_(policy.actor[-1].bias)  # learning goes on meanwhile
+        assert workers.finish().actions.unique().tolist() == [action]
+
+
+def test_opponent_changes_with_the_next_rollout(workers):
+    workers = opened(workers)
+    workers.begin(undecided(), 1, seed=1)
+    workers.change_opponent(3)
+    assert workers.finish().rewards.tolist() == [[1, 101, 201, 301, 401]]
+    for _ in range(2):
+        assert (collect(workers, num_steps=1).rewards // 10_000).tolist() == [[3] * 5]
+
+
+# Workers that are lost.
+
+
+@pytest.mark.parametrize(
+    ("signum", "what"), [(signal.SIGKILL, "ended with code -9"), (signal.SIGSTOP, "has not moved for 5")]
+)
+def test_worker_lost_in_a_rollout_is_named_and_replaced(workers, told, tmp_path, monkeypatch, signum, what):
+    monkeypatch.setattr(actors_module, "STUCK_SECONDS", 5.0)
+    told.clear()
+    opened(workers, signum=signum, once=tmp_path / "once").change_opponent(2)
+    rollout = collect(workers, num_steps=5)
+    assert rollout.observations[..., 2].tolist() == [[t] * 5 for t in range(5)]
+    assert rollout.last_observations[:, 2].tolist() == [5] * 5
+    assert (rollout.rewards >= 20_000).all()  # the new one knows the opponent
+    (line,) = told
+    assert line.startswith("[ERROR] worker ")
+    assert f"{what}" in line
+    assert line.endswith("replaced by a new one")
+    assert collect(workers, num_steps=2).observations[..., 2].tolist() == [[5] * 5, [6] * 5]
+
+
+def test_worker_lost_between_rollouts_is_replaced(workers, told):
+    told.clear()
+    collect(opened(workers))
+    victim = workers._workers[1].process
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.join()
+    rollout = collect(workers, num_steps=2)
+    assert rollout.observations[..., 2].tolist() == [[4, 4, 4, 0, 0], [5, 5, 5, 1, 1]]
+    assert told == [f"[ERROR] worker 1 (process {victim.pid}) ended with code -9: replaced by a new one"]
+
+
+def test_workers_lost_again_and_again_end_the_run_with_a_line_to_try_again(monkeypatch):
+    monkeypatch.setattr(actors_module, "MAX_REPLACED", 1)
+    told = []
+    workers = Workers(Acting(undecided()), 1, 1, batch_size=5, observation_size=3, show=told.append)
+    with pytest.raises(TryAgainError, match=r"^worker 0 \(process \d+\) ended with code -9, .* --ckpt_path last$"):
+        collect(opened(workers, signum=signal.SIGKILL), num_steps=5)
+    workers.close()
+    assert len(told) == 1
+    assert workers._workers == []
+
+
+def test_error_in_a_worker_arrives_as_it_was_raised_and_ends_all_workers():
+    before = set(mp.active_children())
+    data = RolloutDataModule(num_envs=2, num_workers=2, batch_size=16, minibatch_size=16, rewards=[Broken()])
+    with pytest.raises(ValueError, match=r"^reward broken is NaN or infinite$") as error:
+        fit(PPO(hidden_sizes=(8,)), data)
+    assert "in worker" in str(error.value.__cause__)
+    assert set(mp.active_children()) == before
