@@ -3,7 +3,7 @@
     python scripts/scaling.py [--collect 2.5 --spread 0.1 ...] [--json out.json]
 
 Each machine collects and learns for itself (the decentralised form). All wait for the slowest rollout, and before each
-update they exchange gradients around a ring, and two numbers. Where the default costs were measured: `docs/scaling.md`.
+update they exchange gradients around a ring, and two numbers. `docs/scaling.md` says where the default costs come from.
 """
 
 import argparse
