@@ -85,7 +85,7 @@ def _count(devices: Any) -> int:
 
 def is_started() -> bool:
     """Whether another process's Trainer started this one, and nobody else sees its exit code."""
-    return "LOCAL_RANK" in os.environ and os.environ.get(STARTER, str(os.getpid())) != str(os.getpid())
+    return STARTER in os.environ and "LOCAL_RANK" in os.environ
 
 
 def join() -> None:
@@ -119,8 +119,8 @@ def start_others(arguments: Sequence[str]) -> Iterator[None]:
         TryAgainError: the connection to another process broke.
     """
     sys.argv = [str(ROOT / "scripts" / "train.py"), *arguments]
-    if not is_started():
-        os.environ[STARTER] = str(os.getpid())
+    before = os.environ.get(STARTER)
+    os.environ[STARTER] = before or str(os.getpid())
     try:
         yield
     except RuntimeError as error:
@@ -129,6 +129,9 @@ def start_others(arguments: Sequence[str]) -> Iterator[None]:
                 "another process of this run is gone: look for its error above, then resume with --ckpt_path last"
             ) from error
         raise
+    finally:
+        if before is None:
+            del os.environ[STARTER]
 
 
 def meet(accelerator: str) -> None:

@@ -34,7 +34,7 @@ def fit() -> Callable[..., Run]:
                 run("rlbot.cli:train", arguments_of(folder, arguments))
         finally:
             sys.path[:], sys.argv[:] = path, argv
-            for name, module in list(sys.modules.items()):  # the next test's module of this name is another one
+            for name, module in sys.modules.copy().items():  # the next test's module of this name is another one
                 if (getattr(module, "__file__", None) or "").startswith(str(folder)):
                     del sys.modules[name]
             for signum, handler in handlers.items():
