@@ -10,12 +10,14 @@ from rlbot.ppo.policy import ActorCritic, GaussianHead, TableHead
 HEADS = [TableHead, GaussianHead]
 
 
-def decided(head=TableHead, seed=1):
-    """A policy with clear preferences."""
+@torch.no_grad()
+def decided(head=TableHead, seed=1, layer_norm=True):
+    """A policy with clear preferences, no weight of which is a round number."""
     torch.manual_seed(seed)
-    policy = ActorCritic(5, head(), (32, 32))
-    with torch.no_grad():
-        policy.actor[-1].weight *= 100
+    policy = ActorCritic(5, head(), (32, 32), layer_norm)
+    policy.actor[-1].weight *= 100
+    for parameter in policy.parameters():
+        parameter += 0.1 * torch.rand_like(parameter)
     return policy
 
 
@@ -38,7 +40,7 @@ def test_float32_outputs_are_those_of_the_policy():
 @torch.no_grad()
 @pytest.mark.parametrize("layer_norm", [True, False])
 def test_bfloat16_outputs_are_those_of_autocast_bit_by_bit(layer_norm):
-    policy = ActorCritic(5, TableHead(), (32, 32), layer_norm)
+    policy = decided(layer_norm=layer_norm)
     with torch.autocast("cpu", torch.bfloat16):
         expected = policy.actor(rows())
     outputs = Acting(policy, bfloat16=True).outputs(rows().numpy())

@@ -14,13 +14,13 @@ from rlbot.sim.state import GameState
 
 
 class Numbered(CountingEnv):
-    """A ``CountingEnv`` whose arena i is agent ``seed + i``; each step also pays 10,000 times the opponent.
+    """A ``CountingEnv`` whose arena i is agent ``seed % 90 + i``; each step also pays 10,000 times the opponent.
 
     Args:
         num_envs: arenas.
         endings: see ``CountingEnv``.
-        signum: the process sends this to itself at the third step,
-        once: but only if it can make this file; None: always.
+        signum: the process sends this to itself at the third step.
+        once: it does so only if it can make this file; None for always.
     """
 
     def __init__(self, num_envs: int, endings: Any = None, signum: int = 0, once: Path | None = None) -> None:
@@ -30,7 +30,7 @@ class Numbered(CountingEnv):
 
     def reset(self, *, seed: Any = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset()
-        self._place[:, 0] += seed
+        self._place[:, 0] += seed % 90
         return self._place.copy(), {}
 
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
