@@ -1,5 +1,6 @@
-"""The device a run uses, by the word a person gives."""
+"""The device a run uses, by the word a person gives, and the cores it may use."""
 
+import os
 import shutil
 from typing import Any
 
@@ -30,3 +31,8 @@ def choose_device(device: str) -> tuple[str, Any]:
     if count == 0 or int(number or 0) >= count:
         raise InputError(f"device={device}: torch sees {count} CUDA devices; use --device cpu, or {cure}")
     return "cuda", [int(number or 0)]
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rlbot.benchmark.measure import SPEEDS, measure, num_cores, summary
+from rlbot.benchmark.measure import SPEEDS, measure, summary
+from rlbot.device import num_cores
 from rlbot.errors import InputError
 
 TITLES = {"arenas": "arenas", "cars": "cars in an arena", "width": "network width", "workers": "worker processes"}

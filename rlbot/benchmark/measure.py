@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import platform
 import statistics
 import tempfile
@@ -16,6 +15,7 @@ import torch
 
 from rlbot.benchmark.recorder import Iteration, Pieces, Recorder
 from rlbot.cli import train
+from rlbot.device import num_cores
 from rlbot.errors import InputError
 
 PARTS = ("physics", "observe", "reward", "infer")
@@ -146,8 +146,3 @@ class Busy:
         """Share of the cores' time that others took."""
         every, worked, ours = (now - then for now, then in zip(self._read(), self._before, strict=True))
         return min(max((worked - ours) / max(every, 1e-9), 0.0), 1.0)
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,7 +16,8 @@ import platformdirs
 import torch
 from filelock import FileLock
 
-from rlbot.benchmark.measure import Run, num_cores, spread
+from rlbot.benchmark.measure import Run, spread
+from rlbot.device import num_cores
 from rlbot.errors import InputError
 
 VERSION = "1.0.5"

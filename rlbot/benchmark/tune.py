@@ -8,7 +8,8 @@ from typing import Any
 import torch
 import yaml
 
-from rlbot.benchmark.measure import measure, num_cores, summary
+from rlbot.benchmark.measure import measure, summary
+from rlbot.device import num_cores
 from rlbot.errors import InputError
 
 TUNED_BATCH = 8192  # timesteps an iteration while tuning, where a minibatch is not larger

@@ -2,11 +2,9 @@
 
 import functools
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import lightning as L  # noqa: N812
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from typing_extensions import override
 
+from rlbot.device import num_cores
 from rlbot.game.endings import Ending
 from rlbot.game.env import ACTION_SPACE, RocketSimVectorEnv
 from rlbot.game.match import Opponent
@@ -22,49 +21,15 @@ from rlbot.game.rewards import Reward
 from rlbot.game.starts import Start
 from rlbot.ppo import together
 from rlbot.ppo.acting import Acting, cpu_has_bfloat16
-from rlbot.ppo.actors import Actors, Inline, Workers
+from rlbot.ppo.actors import Actors, Inline
+from rlbot.ppo.iteration import Iteration, judge_faults
+from rlbot.ppo.minibatches import Minibatches
 from rlbot.ppo.module import PPO, Batch
-from rlbot.ppo.rollout import Rollout
 from rlbot.ppo.stable_baselines import as_vector_env
+from rlbot.ppo.workers import Workers
 
-FAULTS_ALLOWED = 1 / 10_000  # share of timesteps in which the physics may break down
-FAULTS_JUDGED_FROM = 100_000  # timesteps
 ARENAS_A_WORKER = 32  # fewer rows a forward pass cost more than a process saves
 COUNTS = ("timesteps", "num_iterations", "num_faults")
-
-
-class BrokenPhysicsError(RuntimeError):
-    """The physics broke down too often."""
-
-    exit_code = 1
-
-
-class Iteration(NamedTuple):
-    """What the newest iteration's rollout was like, over all processes; seconds are the slowest one's."""
-
-    timesteps: int
-    collect_seconds: float  # that learning waited for it
-    seconds: dict[str, float]  # where collecting spent them: physics, observe, reward, infer; all of it: collect
-    faulty_steps: int
-    episode_returns: list[float]
-    episode_steps: list[int]
-    statistics: dict[str, tuple[float, float]]
-
-    @classmethod
-    def of_all(cls, parts: "Sequence[Iteration]") -> "Iteration":
-        """One iteration of what several processes collected side by side: counts, totals and amounts added up."""
-        return cls(
-            timesteps=sum(part.timesteps for part in parts),
-            collect_seconds=max(part.collect_seconds for part in parts),
-            seconds={name: max(part.seconds[name] for part in parts) for name in parts[0].seconds},
-            faulty_steps=sum(part.faulty_steps for part in parts),
-            episode_returns=[value for part in parts for value in part.episode_returns],
-            episode_steps=[value for part in parts for value in part.episode_steps],
-            statistics={
-                tag: tuple(map(sum, zip(*(part.statistics[tag] for part in parts), strict=True)))  # type: ignore[misc]
-                for tag in parts[0].statistics
-            },
-        )
 
 
 class RolloutDataModule(L.LightningDataModule):
@@ -99,10 +64,10 @@ class RolloutDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        num_envs: int = 64,
+        num_envs: int = 256,
         batch_size: int = 32768,
         minibatch_size: int = 2048,
-        epochs: int = 3,
+        epochs: int = 2,
         total_timesteps: int = 5_000_000,
         tick_skip: int = 8,
         observation: Observation | None = None,
@@ -132,7 +97,7 @@ class RolloutDataModule(L.LightningDataModule):
         if env is not None and num_workers:
             wrong.append(f"num_workers={num_workers} (0: data.env runs in this process)")
         if num_workers is None:
-            num_workers = 0 if env is not None else _workers_for(num_envs)
+            num_workers = 0 if env is not None else min(num_cores(), num_envs // ARENAS_A_WORKER)
         if overlap and num_workers == 0:
             wrong.append("overlap=true (needs num_workers of at least 1)")
         if act_on == "learner" and (num_workers == 0 or overlap):
@@ -220,9 +185,13 @@ class RolloutDataModule(L.LightningDataModule):
         )
 
     @override
-    def train_dataloader(self) -> "Minibatches":
+    def train_dataloader(self) -> Minibatches:
         """One iteration: collects when iterated, so never before the update that comes before it."""
-        return Minibatches(self)
+        return Minibatches(self.epochs, self.num_minibatches, self._next_batch)
+
+    def _next_batch(self) -> tuple[Batch, torch.Generator]:
+        module = self.trainer.lightning_module  # type: ignore[union-attr]
+        return self.collect(module), self._generator  # type: ignore[arg-type]
 
     def check(self, module: PPO) -> None:
         """See that the model fits the environment.
@@ -275,7 +244,6 @@ class RolloutDataModule(L.LightningDataModule):
         trainer = module.trainer
         size = self.next_size
         self._generator = torch.Generator().manual_seed(self._seed(trainer.global_rank, "shuffle"))
-        self._num_minibatches = self.num_minibatches  # as announced, also if steps are left out
         if not self._ahead:
             self._begin(module, size)
         rollout = self.open(module).finish()
@@ -295,39 +263,10 @@ class RolloutDataModule(L.LightningDataModule):
         self.timesteps += self.iteration.timesteps
         self.num_iterations += 1
         self.num_faults += self.iteration.faulty_steps
-        self._judge_faults(rollout, trainer)
+        judge_faults(self.num_faults, self.timesteps + self.num_faults, rollout, trainer.log_dir)
         if self.overlap and self.progress < 1:
             self._begin(module, self.next_size)  # overwrites this rollout
         return batch
-
-    def _judge_faults(self, rollout: Rollout, trainer: L.Trainer) -> None:
-        """End a run whose physics breaks down.
-
-        Raises:
-            BrokenPhysicsError: it did too often in this run; what was seen and done then is in ``faults.pt``.
-        """
-        steps = self.timesteps + self.num_faults
-        if steps >= FAULTS_JUDGED_FROM and self.num_faults > FAULTS_ALLOWED * steps:
-            dump, faults = Path(trainer.log_dir or ".", "faults.pt"), ~rollout.valid
-            seen = together.gather((rollout.observations[faults].cpu(), rollout.actions[faults].cpu()))
-            if together.leads():
-                observations, actions = (torch.cat(parts) for parts in zip(*seen, strict=True))
-                torch.save({"observations": observations, "actions": actions}, dump)
-            raise BrokenPhysicsError(
-                f"the physics gave NaN in {self.num_faults} of {steps} timesteps; what the cars saw and did "
-                f"then is in {dump}: look at data.starts first, bodies put into one place are the usual cause"
-            )
-
-    def shuffled(self, batch: Batch) -> Iterator[Batch]:
-        """Every sample once an epoch, in minibatches that are views of a shuffled copy."""
-        size = len(batch["advantages"])
-        for _ in range(self.epochs):
-            order = torch.randperm(size, generator=self._generator).to(batch["advantages"].device)
-            mixed = {name: tensor[order] for name, tensor in batch.items()}
-            for k in range(self._num_minibatches):
-                cut = slice(k * size // self._num_minibatches, (k + 1) * size // self._num_minibatches)
-                if cut.start < cut.stop or together.num_processes() > 1:  # the others would wait for one left out
-                    yield {name: tensor[cut] for name, tensor in mixed.items()}
 
     def _seed(self, rank: int, purpose: str) -> int:
         """Seed of this iteration's new arenas, or of its policy noise and shuffling."""
@@ -367,28 +306,3 @@ class RolloutDataModule(L.LightningDataModule):
     @override
     def on_exception(self, exception: BaseException) -> None:
         self._shut()
-
-
-def _workers_for(num_envs: int) -> int:
-    """One worker a core, as long as each has enough arenas to be worth its process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(cores, num_envs // ARENAS_A_WORKER)
-    return workers if workers > 1 else 0
-
-
-class Minibatches:
-    """One iteration as a sized plain object; iterating it collects the rollout.
-
-    Not a ``DataLoader``, and sized: from anything else Lightning would fetch ahead, and so collect the next rollout
-    with the policy as it was before the update.
-    """
-
-    def __init__(self, data: RolloutDataModule) -> None:
-        self._data = data
-
-    def __len__(self) -> int:
-        return self._data.epochs * self._data.num_minibatches
-
-    def __iter__(self) -> Iterator[Batch]:
-        module = self._data.trainer.lightning_module  # type: ignore[union-attr]
-        yield from self._data.shuffled(self._data.collect(module))  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from rlbot.ppo.data import Iteration
+from rlbot.ppo.iteration import Iteration
 
 
 class Notebook(L.Callback):

@@ -12,13 +12,14 @@ from worker_parts import Broken, Numbered
 
 from rlbot.errors import TryAgainError
 from rlbot.game.env import RocketSimVectorEnv
-from rlbot.ppo import actors as actors_module
+from rlbot.ppo import workers as workers_module
 from rlbot.ppo.acting import Acting
-from rlbot.ppo.actors import Inline, Workers
+from rlbot.ppo.actors import Inline
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 from rlbot.ppo.policy import ActorCritic, CategoricalHead, TableHead
 from rlbot.ppo.rollout import Rollout
+from rlbot.ppo.workers import Workers
 
 ROCKET_LEAGUE = functools.partial(RocketSimVectorEnv, mode="1v1")
 
@@ -154,7 +155,7 @@ def test_opponent_changes_with_the_next_rollout(workers):
     ("signum", "what"), [(signal.SIGKILL, "ended with code -9"), (signal.SIGSTOP, "has not moved for 5")]
 )
 def test_worker_lost_in_a_rollout_is_named_and_replaced(workers, told, tmp_path, monkeypatch, signum, what):
-    monkeypatch.setattr(actors_module, "STUCK_SECONDS", 5.0)
+    monkeypatch.setattr(workers_module, "STUCK_SECONDS", 5.0)
     told.clear()
     opened(workers, signum=signum, once=tmp_path / "once").change_opponent(2)
     rollout = collect(workers, num_steps=5)
@@ -180,7 +181,7 @@ def test_worker_lost_between_rollouts_is_replaced(workers, told):
 
 
 def test_workers_lost_again_and_again_end_the_run_with_a_line_to_try_again(monkeypatch):
-    monkeypatch.setattr(actors_module, "MAX_REPLACED", 1)
+    monkeypatch.setattr(workers_module, "MAX_REPLACED", 1)
     told = []
     workers = Workers(Acting(undecided()), 1, 1, batch_size=5, observation_size=3, show=told.append)
     with pytest.raises(TryAgainError, match=r"^worker 0 \(process \d+\) ended with code -9, .* --ckpt_path last$"):

@@ -6,8 +6,9 @@ import torch
 from small_fit import fit
 
 from rlbot.game.env import RocketSimVectorEnv
-from rlbot.ppo import data as data_module
-from rlbot.ppo.data import BrokenPhysicsError, RolloutDataModule
+from rlbot.ppo import iteration as iteration_module
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.iteration import BrokenPhysicsError
 from rlbot.ppo.module import PPO
 
 
@@ -45,7 +46,7 @@ def test_faults_are_counted_and_survived_while_there_are_few_steps(tmp_path):
 
 
 def test_too_many_faults_end_the_run_with_a_dump(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_module, "FAULTS_JUDGED_FROM", 30)
+    monkeypatch.setattr(iteration_module, "FAULTS_JUDGED_FROM", 30)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BrokenPhysicsError, match=r"NaN in 4 of 32 timesteps; .*faults.pt: look at data.starts"):
         run(tmp_path, total_timesteps=1000)
