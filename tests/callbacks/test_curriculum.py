@@ -40,7 +40,7 @@ class Witness(L.Callback):
                 learners=match.num_learners,
                 policy=pl_module.policy,
                 opponents=[Path(member.name).name for member in members],
-                weights=[list(member._policy.parameters()) for member in members],
+                weights=[list(member._acting.actor.parameters()) for member in members],
             )
         )
 
@@ -127,7 +127,7 @@ def test_opponents_are_the_newest_checkpoint_and_older_ones(promoted):
 
 def test_opponents_play_with_the_weights_of_their_files(promoted):
     saved = promoted.run.load("timesteps_000000000128.ckpt")["state_dict"]
-    weights = [tensor for name, tensor in saved.items() if name.startswith("policy.")]
+    weights = [tensor for name, tensor in saved.items() if name.startswith("policy.actor.")]
     assert all(torch.equal(a, b) for a, b in zip(promoted.seen[3].weights[0], weights, strict=True))
 
 

@@ -15,7 +15,7 @@ from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 from rlbot.ppo.normalise import Moments, ReturnScale
 from rlbot.ppo.policy import CategoricalHead
-from rlbot.ppo.rollout import Rollout
+from rlbot.ppo.rollout import Report, Rollout
 
 T, N, D = 8, 6, 5  # steps, agents of all processes, observation
 
@@ -36,11 +36,11 @@ def rollout(iteration: int, agents: slice, dtype: torch.dtype) -> Rollout:
         truncated=torch.zeros(T, N, dtype=torch.bool)[:, agents],
         valid=(odd < 0.85 + 0.2 * (torch.arange(N) > 2))[:, agents],  # some of the first agents' steps are left out
         last_observations=observations[T, agents],
-        final_observations=torch.zeros(0, D, dtype=dtype),
-        final_index=torch.zeros(0, 2, dtype=torch.int64),
-        episode_returns=[1.0 + iteration],
-        episode_steps=[2],
-        statistics={"game/speed": (float(size[agents].sum()), 3.0)},
+        report=Report(
+            episode_returns=[1.0 + iteration],
+            episode_steps=[2],
+            statistics={"game/speed": (float(size[agents].sum()), 3.0)},
+        ),
     )
 
 
@@ -55,11 +55,12 @@ class MadeUp(RolloutDataModule):
         super().__init__(num_envs=2, batch_size=size, minibatch_size=size, epochs=2, total_timesteps=10_000)
 
     def open(self, module: PPO) -> Any:
-        return self
+        return self  # what collects
 
-    def collect(self, *arguments: Any) -> Any:  # both as data module and as collector
-        if len(arguments) == 1:
-            return super().collect(*arguments)
+    def begin(self, *arguments: Any) -> None:
+        """There is nothing to begin."""
+
+    def finish(self) -> Rollout:
         own = slice(together.rank() * self.num_agents, (together.rank() + 1) * self.num_agents)
         made_up = rollout(self.num_iterations, own, self._dtype)
         made_up.valid &= not self.nothing_valid
