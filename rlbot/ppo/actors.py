@@ -5,7 +5,6 @@ shared memory. Workers are started by spawn, as on Windows, and end with their p
 """
 
 import atexit
-import contextlib
 import ctypes
 import multiprocessing as mp
 import pickle
@@ -24,7 +23,7 @@ from rlbot.errors import TryAgainError
 from rlbot.ppo.acting import Acting, weights_of
 from rlbot.ppo.policy import ActorCritic
 from rlbot.ppo.rollout import Collector, Report, Rollout, allocate, rollout_bytes
-from rlbot.ppo.worker import noise, work
+from rlbot.ppo.worker import Worker, noise
 
 MakeEnv = Callable[[int], VectorEnv[Any, Any, Any]]  # from the number of arenas
 MAX_CARS = 6  # of an arena
@@ -116,39 +115,10 @@ class Inline(Actors):
             self._collector = None
 
 
-class _Worker:
-    """One process, seen from the learner's."""
-
-    def __init__(self, index: int, context: Any, *shared: Any) -> None:
-        self.index = index
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(index, theirs, *shared), daemon=True)
-        self.process.start()
-        theirs.close()
-
-    def send(self, *message: Any) -> None:
-        with contextlib.suppress(ConnectionError):  # a process that is gone is noticed where its answer is missing
-            # Plain pickle: the connection's own would move every tensor into shared memory.
-            self.connection.send_bytes(pickle.dumps(message))
-
-    def receive(self) -> tuple[Any, ...]:
-        """A message, or nothing if the process is gone."""
-        try:
-            message: tuple[Any, ...] = pickle.loads(self.connection.recv_bytes())
-        except (EOFError, ConnectionError):
-            return ()
-        return message
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
-
-
 class _Lost(NamedTuple):
     """A worker that was killed or does not move."""
 
-    worker: _Worker
+    worker: Worker
     what: str
 
 
@@ -186,17 +156,19 @@ class Workers(Actors):
         self._memory = self._context.RawArray(ctypes.c_byte, most)
         self._weights = self._context.RawArray(ctypes.c_float, max(acting.num_weights, 1))
         self._beats = self._context.RawArray(ctypes.c_longlong, num_workers)  # steps done, to see who is stuck
-        self._workers = [self._start(index) for index in range(num_workers)]
+        self._workers: list[Worker] = []
         atexit.register(self.close)  # before multiprocessing waits for them: they do not listen to its SIGTERM
+        for index in range(num_workers):
+            self._workers.append(self._start(index))
         self._env = self._opponent = b""
         self._opponent_is_new = False
         self._seed = 0
         self._task: tuple[Any, ...] = ()
         self._agents: list[slice] = []
 
-    def _start(self, index: int) -> _Worker:
+    def _start(self, index: int) -> Worker:
         shared = (pickle.dumps(self._acting), self._memory, self._weights, self._beats)
-        return _Worker(index, self._context, *shared)
+        return Worker(index, self._context, *shared)
 
     @override
     def open(self, make_env: MakeEnv, seed: int) -> None:
@@ -209,7 +181,7 @@ class Workers(Actors):
         self._agents = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
         self.num_agents, self.kind = ends[-1], kinds[0]
 
-    def _send_env(self, worker: _Worker, seed: int) -> None:
+    def _send_env(self, worker: Worker, seed: int) -> None:
         first = sum(self._shares[: worker.index])
         worker.send("open", self._env, self._shares[worker.index], seed + first)
 
@@ -252,7 +224,7 @@ class Workers(Actors):
             num_replaced += 1
         return [answers[worker.index] for worker in self._workers]
 
-    def _replace(self, worker: _Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """A new worker in the place of this one, with new arenas and the same task."""
         worker.kill()
         new = self._workers[worker.index] = self._start(worker.index)
@@ -291,7 +263,7 @@ class Workers(Actors):
         atexit.unregister(self.close)
 
 
-def _answer(worker: _Worker, kind: str, answer: Any, where: str = "") -> Any:
+def _answer(worker: Worker, kind: str, answer: Any, where: str = "") -> Any:
     """What a worker answered; an error is raised here as it was there."""
     if kind == "error":
         raise answer from RuntimeError(f"in worker {worker.index}:\n{where}")
