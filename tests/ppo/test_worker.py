@@ -52,10 +52,11 @@ def test_workers_act_with_the_weights_after_the_last_update():
 
 
 def test_overlapping_rollouts_are_acted_with_weights_one_iteration_older():
+    before = set(mp.active_children())
     first, second, *others = rows_taken(overlap=True)
     assert min(len(first), len(second)) > 10
     assert others == [[1], [2]]
-    assert mp.active_children() == []
+    assert set(mp.active_children()) <= before
 
 
 def same(a, b):
@@ -83,6 +84,7 @@ def test_exactly_resumed_run_with_two_workers_equals_the_uninterrupted_one(fit, 
 
 
 def test_overlapping_run_goes_through_all_stages_to_its_exact_end_and_leaves_no_process(fit, tmp_path):
+    before = set(mp.active_children())
     (tmp_path / "stages.yaml").write_text(STAGES)
     words = (*WORKERS, "--data.overlap=true", f"--config={tmp_path / 'stages.yaml'}", "--checkpoint.keep=9")
     run = fit(tmp_path, *words, "--timesteps=300")
@@ -90,7 +92,7 @@ def test_overlapping_run_goes_through_all_stages_to_its_exact_end_and_leaves_no_
     assert run.load()["metadata"]["timesteps"] == 300
     stages = [run.load(f"timesteps_{n:012d}.ckpt")["metadata"]["stage"] for n in run.numbered]
     assert stages == ["1v2", "1v2", "2v2", "2v2"]
-    assert mp.active_children() == []
+    assert set(mp.active_children()) <= before
 
 
 # No worker outlives its run.
