@@ -5,14 +5,12 @@ shared memory. Workers are started by spawn, as on Windows, and end with their p
 """
 
 import atexit
-import contextlib
 import ctypes
 import itertools
 import multiprocessing as mp
-import os
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from multiprocessing.connection import wait
 from typing import Any, NamedTuple
@@ -21,71 +19,23 @@ import numpy as np
 import torch
 from typing_extensions import override
 
-from rlbot.errors import TryAgainError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.ppo.acting import Acting, weights_of
 from rlbot.ppo.actors import Actors, MakeEnv
 from rlbot.ppo.policy import ActorCritic
 from rlbot.ppo.rollout import Report, Rollout, allocate, rollout_bytes
-from rlbot.ppo.worker import noise, work
+from rlbot.ppo.worker import Worker, noise
 
 MAX_CARS = 6  # of an arena
 OPEN_SECONDS = 300.0  # for starting a process and building its arenas
 STUCK_SECONDS = 20.0  # without a single step
-TUNABLES = "GLIBC_TUNABLES"
 MAX_REPLACED = 3  # workers in a row
-
-
-@contextlib.contextmanager
-def _huge_pages() -> Iterator[None]:
-    """Processes started in this context ask Linux for 2 MB pages where their C library can (glibc 2.35 and newer).
-
-    An arena takes 1.2 MB: with pages of 4 KB every step of many arenas misses the processor's address cache.
-    """
-    before = os.environ.get(TUNABLES)
-    os.environ[TUNABLES] = ":".join(filter(None, (before, "glibc.malloc.hugetlb=1")))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[TUNABLES]
-        else:
-            os.environ[TUNABLES] = before
-
-
-class _Worker:
-    """One process, seen from the learner's."""
-
-    def __init__(self, index: int, context: Any, *shared: Any) -> None:
-        self.index = index
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(index, theirs, *shared), daemon=True)
-        with _huge_pages():
-            self.process.start()
-        theirs.close()
-
-    def send(self, *message: Any) -> None:
-        with contextlib.suppress(ConnectionError):  # a process that is gone is noticed where its answer is missing
-            # Plain pickle: the connection's own would move every tensor into shared memory.
-            self.connection.send_bytes(pickle.dumps(message))
-
-    def receive(self) -> tuple[Any, ...]:
-        """A message, or nothing if the process is gone."""
-        try:
-            message: tuple[Any, ...] = pickle.loads(self.connection.recv_bytes())
-        except (EOFError, ConnectionError):
-            return ()
-        return message
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.connection.close()
 
 
 class _Lost(NamedTuple):
     """A worker that was killed or does not move."""
 
-    worker: _Worker
+    worker: Worker
     what: str
 
 
@@ -126,22 +76,30 @@ class Workers(Actors):
         self._memory = self._context.RawArray(ctypes.c_byte, most)
         self._weights = self._context.RawArray(ctypes.c_float, max(acting.num_weights, 1))
         self._beats = self._context.RawArray(ctypes.c_longlong, num_workers)  # steps done, to see who is stuck
-        self._workers = [self._start(index) for index in range(num_workers)]
+        self._workers: list[Worker] = []
         atexit.register(self.close)  # before multiprocessing waits for them: they do not listen to its SIGTERM
+        for index in range(num_workers):
+            self._workers.append(self._start(index))
         self._env = self._opponent = b""
         self._opponent_is_new = False
         self._seed = 0
         self._task: tuple[Any, ...] = ()
         self._agents: list[slice] = []
 
-    def _start(self, index: int) -> _Worker:
+    def _start(self, index: int) -> Worker:
         shared = (pickle.dumps(self._acting), self._memory, self._weights, self._beats)
-        return _Worker(index, self._context, *shared)
+        return Worker(index, self._context, *shared)
 
     @override
     def open(self, make_env: MakeEnv, seed: int) -> None:
-        self._env, self._opponent, self._opponent_is_new, self._task = pickle.dumps(make_env), b"", False, ()
-        self._seed = seed
+        try:
+            self._env = pickle.dumps(make_env)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise InputError(
+                f"a part of data cannot be sent to a worker process ({error}): define its class at the top of a module, "
+                "or set data.num_workers to 0"
+            ) from error
+        self._opponent, self._opponent_is_new, self._task, self._seed = b"", False, (), seed
         for worker in self._workers:
             self._send_env(worker, seed)
         counts, kinds = zip(*self._answers(OPEN_SECONDS), strict=True)
@@ -149,7 +107,7 @@ class Workers(Actors):
         self._agents = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
         self.num_agents, self.kind = ends[-1], kinds[0]
 
-    def _send_env(self, worker: _Worker, seed: int) -> None:
+    def _send_env(self, worker: Worker, seed: int) -> None:
         first = sum(self._shares[: worker.index])
         worker.send("open", self._env, self._shares[worker.index], seed + first)
 
@@ -220,7 +178,7 @@ class Workers(Actors):
             num_replaced += 1
         return [answers[worker.index] for worker in self._workers]
 
-    def _replace(self, worker: _Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """A new worker in the place of this one, with new arenas and the same task."""
         worker.kill()
         new = self._workers[worker.index] = self._start(worker.index)
@@ -259,7 +217,7 @@ class Workers(Actors):
         atexit.unregister(self.close)
 
 
-def _answer(worker: _Worker, kind: str, answer: Any, where: str = "") -> Any:
+def _answer(worker: Worker, kind: str, answer: Any, where: str = "") -> Any:
     """What a worker answered; an error is raised here as it was there."""
     if kind == "error":
         raise answer from RuntimeError(f"in worker {worker.index}:\n{where}")

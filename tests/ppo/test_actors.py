@@ -21,6 +21,7 @@ from rlbot.ppo.policy import ActorCritic, CategoricalHead, TableHead
 from rlbot.ppo.rollout import Rollout
 from rlbot.ppo.workers import Workers
 
+needs_signals = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL and SIGSTOP")
 ROCKET_LEAGUE = functools.partial(RocketSimVectorEnv, mode="1v1")
 
 
@@ -151,24 +152,24 @@ def test_opponent_changes_with_the_next_rollout(workers):
 # Workers that are lost.
 
 
-@pytest.mark.parametrize(
-    ("signum", "what"), [(signal.SIGKILL, "ended with code -9"), (signal.SIGSTOP, "has not moved for 5")]
-)
-def test_worker_lost_in_a_rollout_is_named_and_replaced(workers, told, tmp_path, monkeypatch, signum, what):
+@needs_signals
+@pytest.mark.parametrize(("name", "what"), [("SIGKILL", "ended with code -9"), ("SIGSTOP", "has not moved for 5")])
+def test_worker_lost_in_a_rollout_is_named_and_replaced(workers, told, tmp_path, monkeypatch, name, what):
     monkeypatch.setattr(workers_module, "STUCK_SECONDS", 5.0)
     told.clear()
-    opened(workers, signum=signum, once=tmp_path / "once").change_opponent(2)
+    opened(workers, signum=getattr(signal, name), once=tmp_path / "once").change_opponent(2)
     rollout = collect(workers, num_steps=5)
     assert rollout.observations[..., 2].tolist() == [[t] * 5 for t in range(5)]
     assert rollout.last_observations[:, 2].tolist() == [5] * 5
     assert (rollout.rewards // 10_000).unique().tolist() == [2]  # the new one knows the opponent
     (line,) = told
     assert line.startswith("[ERROR] worker ")
-    assert f"{what}" in line
+    assert what in line
     assert line.endswith("replaced by a new one")
     assert collect(workers, num_steps=2).observations[..., 2].tolist() == [[5] * 5, [6] * 5]
 
 
+@needs_signals
 def test_worker_lost_between_rollouts_is_replaced(workers, told):
     told.clear()
     collect(opened(workers))
@@ -180,6 +181,7 @@ def test_worker_lost_between_rollouts_is_replaced(workers, told):
     assert told == [f"[ERROR] worker 1 (process {victim.pid}) ended with code -9: replaced by a new one"]
 
 
+@needs_signals
 def test_workers_lost_again_and_again_end_the_run_with_a_line_to_try_again(monkeypatch):
     monkeypatch.setattr(workers_module, "MAX_REPLACED", 1)
     told = []

@@ -2,6 +2,7 @@
 
 import multiprocessing as mp
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -51,10 +52,11 @@ def test_workers_act_with_the_weights_after_the_last_update():
 
 
 def test_overlapping_rollouts_are_acted_with_weights_one_iteration_older():
+    before = set(mp.active_children())
     first, second, *others = rows_taken(overlap=True)
     assert min(len(first), len(second)) > 10
     assert others == [[1], [2]]
-    assert mp.active_children() == []
+    assert set(mp.active_children()) <= before
 
 
 def same(a, b):
@@ -82,6 +84,7 @@ def test_exactly_resumed_run_with_two_workers_equals_the_uninterrupted_one(fit, 
 
 
 def test_overlapping_run_goes_through_all_stages_to_its_exact_end_and_leaves_no_process(fit, tmp_path):
+    before = set(mp.active_children())
     (tmp_path / "stages.yaml").write_text(STAGES)
     words = (*WORKERS, "--data.overlap=true", f"--config={tmp_path / 'stages.yaml'}", "--checkpoint.keep=9")
     run = fit(tmp_path, *words, "--timesteps=300")
@@ -89,7 +92,7 @@ def test_overlapping_run_goes_through_all_stages_to_its_exact_end_and_leaves_no_
     assert run.load()["metadata"]["timesteps"] == 300
     stages = [run.load(f"timesteps_{n:012d}.ckpt")["metadata"]["stage"] for n in run.numbered]
     assert stages == ["1v2", "1v2", "2v2", "2v2"]
-    assert mp.active_children() == []
+    assert set(mp.active_children()) <= before
 
 
 # No worker outlives its run.
@@ -103,14 +106,26 @@ def wait_for(condition):
     return found
 
 
-def running(start, folder: Path, *arguments: str, printed: str = "Training speed"):
-    """A run that has printed this, and its two workers and whatever else belongs to it."""
+def workers_of(process):
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def press_ctrl_c(workers):
+    """A terminal sends it to every process of the run."""
+    for worker in workers:
+        worker.send_signal(signal.SIGINT)
+
+
+def running(start, folder: Path, *arguments: str, printed: str):
+    """A run that has printed this, and its two workers, at which Ctrl-C was pressed as soon as there were any."""
     words = (*WORKERS, "--timesteps=1000000", "--save_interval=1000000", "--checkpoint.interval=1000000")
     process = start(folder, *words, *arguments)
-    wait_for(lambda: (folder / "output.txt").exists() and printed in (folder / "output.txt").read_text())
-    children = psutil.Process(process.pid).children(recursive=True)
-    assert len([child for child in children if "spawn_main" in " ".join(child.cmdline())]) == 2
-    return process, children
+    press_ctrl_c(wait_for(lambda: workers_of(process)))
+    wait_for(lambda: printed in (folder / "output.txt").read_text())
+    workers = workers_of(process)
+    assert len(workers) == 2
+    return process, workers
 
 
 @pytest.mark.parametrize(
@@ -121,19 +136,21 @@ def running(start, folder: Path, *arguments: str, printed: str = "Training speed
     ],
 )
 def test_killed_run_leaves_no_worker(start, tmp_path, printed, arguments):
-    process, children = running(start, tmp_path, *arguments, printed=printed)
+    process, workers = running(start, tmp_path, *arguments, printed=printed)
     os.kill(process.pid, signal.SIGKILL)
     process.join(30)
-    assert psutil.wait_procs(children, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
 
 
 def test_terminated_run_saves_and_leaves_no_worker(start, tmp_path):
-    process, children = running(start, tmp_path, "--data.overlap=true")
-    for child in children:
-        child.send_signal(signal.SIGINT)  # as Ctrl-C in a terminal does
+    process, workers = running(start, tmp_path, "--data.overlap=true", printed="Training speed")
+    press_ctrl_c(workers)
     process.terminate()
     process.join(60)
+    printed = (tmp_path / "output.txt").read_text()
     assert process.exitcode == 143
-    assert psutil.wait_procs(children, timeout=5)[1] == []
-    assert torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["metadata"]["timesteps"] % 64 == 0
-    assert "replaced" not in (tmp_path / "output.txt").read_text()
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    saved = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["metadata"]["timesteps"]
+    assert saved == int(re.findall(r"at (\d+) timesteps", printed)[-1])
+    assert "replaced" not in printed
+    assert "Traceback" not in printed
