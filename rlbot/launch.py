@@ -38,7 +38,6 @@ def run(target: str, arguments: Sequence[str]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         _never_fail(stream)
     threading.excepthook = _thread_failed
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads must not spin beside the physics
     module, function = target.split(":")
     try:
         command: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)

@@ -13,8 +13,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, as rlbot.launch does: waiting threads must not spin
-
 import pytest
 import torch
 from running import TRAIN, Run, arguments_of, train_here
