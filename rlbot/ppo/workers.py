@@ -96,8 +96,8 @@ class Workers(Actors):
             self._env = pickle.dumps(make_env)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise InputError(
-                f"a part of data cannot be sent to a worker process ({error}): define its class at the top of a module, "
-                "or set data.num_workers to 0"
+                f"a part of data cannot be sent to a worker process ({error}): define its class at the top of a "
+                "module, or set data.num_workers to 0"
             ) from error
         self._opponent, self._opponent_is_new, self._task, self._seed = b"", False, (), seed
         for worker in self._workers:
