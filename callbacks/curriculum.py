@@ -104,7 +104,8 @@ class Curriculum(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.stages:
             return
-        pl_module.log("curriculum/stage", float(self.index))
+        assert isinstance(pl_module, PPO)
+        pl_module.record({"curriculum/stage": self.index})
         timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
         index = self.stage_at(timesteps)
         against_checkpoints = self.stages[index].opponent == "checkpoint"

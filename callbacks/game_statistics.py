@@ -3,6 +3,8 @@
 import lightning as L  # noqa: N812
 from typing_extensions import override
 
+from rlbot.ppo.module import PPO
+
 
 class GameStatistics(L.Callback):
     """Logs what the environments counted in an iteration (see ``rlbot.game.statistics``) and their episodes."""
@@ -18,6 +20,5 @@ class GameStatistics(L.Callback):
             "game/episodes": (episodes, 1),
             "game/faulty_steps": (iteration.faulty_steps, 1),
         }
-        for name, (total, amount) in statistics.items():
-            if amount:
-                pl_module.log(name, float(total / amount), prog_bar=name == "game/touches_per_minute")
+        assert isinstance(pl_module, PPO)
+        pl_module.record({name: total / amount for name, (total, amount) in statistics.items() if amount})

@@ -8,9 +8,11 @@ from lightning.pytorch.callbacks import ProgressBar
 from tqdm import tqdm
 from typing_extensions import override
 
+SHOWN = ("game/touches_per_minute", "speed/timesteps_per_second")
+
 
 class TimestepProgressBar(ProgressBar):
-    """One bar for the whole run; shows what is logged with ``prog_bar=True``. Silent where there is no terminal."""
+    """One bar for the whole run; shows touches and speed. Silent where there is no terminal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +45,8 @@ class TimestepProgressBar(ProgressBar):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._bar is not None:
             self._bar.update(trainer.datamodule.timesteps - self._bar.n)  # type: ignore[attr-defined]
-            shown = {k.split("/")[-1]: f"{v:.4g}" for k, v in trainer.progress_bar_metrics.items()}
+            metrics = trainer.callback_metrics
+            shown = {name.split("/")[-1]: f"{metrics[name]:.4g}" for name in SHOWN if name in metrics}
             self._bar.set_postfix(shown, refresh=False)
 
     @override

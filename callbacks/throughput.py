@@ -8,6 +8,8 @@ import psutil
 import torch
 from typing_extensions import override
 
+from rlbot.ppo.module import PPO
+
 MEGABYTE = 2**20
 
 
@@ -46,8 +48,8 @@ class Throughput(L.Callback):
         }
         overall = iteration.timesteps / overall_seconds
         gpu = self._gpu(pl_module.device)
-        pl_module.log_dict(speeds | gpu)
-        pl_module.log("speed/timesteps_per_second", overall, prog_bar=True)
+        assert isinstance(pl_module, PPO)
+        pl_module.record({"speed/timesteps_per_second": overall} | speeds | gpu)
         if now - self._printed_at >= self.print_seconds:
             self._printed_at = now
             trainer.lightning_module.print(

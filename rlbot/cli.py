@@ -63,7 +63,7 @@ DESCRIPTION = (
 TRAINER_DEFAULTS = {
     "max_epochs": -1,  # timesteps end a run
     "reload_dataloaders_every_n_epochs": 1,  # the last iteration is shorter
-    "log_every_n_steps": 1,
+    "log_every_n_steps": 0,  # nothing is logged between iterations
     "limit_val_batches": 0,
     "num_sanity_val_steps": 0,
     "enable_model_summary": False,

@@ -193,6 +193,10 @@ class RolloutDataModule(L.LightningDataModule):
         module = self.trainer.lightning_module  # type: ignore[union-attr]
         return self.collect(module), self._generator  # type: ignore[arg-type]
 
+    @override
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        return batch  # the module's ``prepare`` has put it there
+
     def check(self, module: PPO) -> None:
         """See that the model fits the environment.
 

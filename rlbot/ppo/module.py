@@ -1,7 +1,7 @@
 """PPO as a LightningModule: one epoch is one iteration, one ``training_step`` one minibatch, automatic optimisation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L  # noqa: N812
@@ -118,6 +118,8 @@ class PPO(L.LightningModule):
         self._bad_steps = self._bad_in_a_row = 0
         self._explained = torch.zeros(())
         self._last_loss = torch.zeros(())
+        self._recorded: dict[str, float] = {}
+        self._learned = list(self.parameters())  # finding them takes longer than their norm
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -218,7 +220,7 @@ class PPO(L.LightningModule):
 
         The gradients are the mean over all processes; a loss that is none in one process counts in all.
         """
-        norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._learned if p.grad is not None])
         self._gradient_norms.append(norm)
         finite = together.everywhere(torch.isfinite(self._last_loss))
         # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
@@ -247,9 +249,17 @@ class PPO(L.LightningModule):
         if not gradient_clip_val:
             return
         if gradient_clip_algorithm == "value":
-            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+            torch.nn.utils.clip_grad_value_(self._learned, gradient_clip_val)
         else:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, self._norm)
+            torch.nn.utils.clip_grads_with_norm_(self._learned, gradient_clip_val, self._norm)
+
+    def record(self, scalars: Mapping[str, float | Tensor]) -> None:
+        """Log numbers at the end of this iteration, all in one call, against timesteps.
+
+        Lightning's own ``log`` takes half a millisecond a number at forty numbers, a percent of an iteration.
+        """
+        self._recorded |= {name: float(value) for name, value in scalars.items()}
+        self.trainer.callback_metrics.update({name: torch.as_tensor(value) for name, value in self._recorded.items()})
 
     @override
     def on_train_epoch_end(self) -> None:
@@ -265,10 +275,14 @@ class PPO(L.LightningModule):
         logged["ppo/learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         logged["ppo/entropy_weight"] = self._entropy_weight
         logged["ppo/skipped_updates"] = float(self._bad_steps)
-        logged["epoch"] = float(self.trainer.datamodule.num_iterations)  # type: ignore[attr-defined]
-        # "step" is the x-axis of everything logged; float64, because float32 is exact to 16.7 million only.
-        logged["step"] = torch.tensor(self.trainer.datamodule.timesteps, dtype=torch.float64)  # type: ignore[attr-defined]
-        self.log_dict(logged)
+        self.record(logged)
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        for logger in self.trainer.loggers:
+            logger.log_metrics(self._recorded, step=data.timesteps)
+        self._recorded = {}
+        # What else is logged, by a user's callback, has "step" as its x-axis too; float64, because float32 is exact to
+        # 16.7 million only.
+        self.log_dict({"epoch": float(data.num_iterations), "step": torch.tensor(data.timesteps, dtype=torch.float64)})
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

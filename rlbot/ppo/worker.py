@@ -52,7 +52,7 @@ class _ParentGoneError(Exception):
     pass
 
 
-def work(index: int, connection: Connection, acting: bytes, memory: Any, weights: Any, beats: Any) -> None:
+def work(index: int, connection: Connection, memory: Any, weights: Any, beats: Any) -> None:
     """A worker's life: answer the learner's messages until it closes the connection."""
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)  # they go to the whole group; the learner decides what they mean
@@ -65,7 +65,7 @@ def work(index: int, connection: Connection, acting: bytes, memory: Any, weights
         if beats[index] % 16 == 0 and parent is not None and not parent.is_alive():
             raise _ParentGoneError
 
-    player = pickle.loads(acting)
+    player: Any = None
     collector: Any = None
     try:
         while True:
@@ -73,7 +73,8 @@ def work(index: int, connection: Connection, acting: bytes, memory: Any, weights
             try:
                 answer: Any
                 if kind == "open":
-                    make_env, num_envs, seed = message
+                    acting, make_env, num_envs, seed = message
+                    player = pickle.loads(acting)
                     collector = Collector(pickle.loads(make_env)(num_envs))
                     collector.reset(seed)
                     gc.freeze()  # what lives as long as the process need not be looked through

@@ -87,8 +87,7 @@ class Workers(Actors):
         self._agents: list[slice] = []
 
     def _start(self, index: int) -> Worker:
-        shared = (pickle.dumps(self._acting), self._memory, self._weights, self._beats)
-        return Worker(index, self._context, *shared)
+        return Worker(index, self._context, self._memory, self._weights, self._beats)
 
     @override
     def open(self, make_env: MakeEnv, seed: int) -> None:
@@ -109,7 +108,7 @@ class Workers(Actors):
 
     def _send_env(self, worker: Worker, seed: int) -> None:
         first = sum(self._shares[: worker.index])
-        worker.send("open", self._env, self._shares[worker.index], seed + first)
+        worker.send("open", pickle.dumps(self._acting), self._env, self._shares[worker.index], seed + first)
 
     @override
     def change_opponent(self, opponent: Any) -> None:

@@ -47,12 +47,16 @@ class Scalars(Logger):
     def __init__(self, notes: Notes) -> None:
         super().__init__()
         self._notes = notes
+        self._step: int | None = None
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
         """There are none."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        self._notes.scalars.append(metrics)
+        if step != self._step:  # PPO logs an iteration's numbers in one call, Lightning adds the epoch
+            self._step = step
+            self._notes.scalars.append({})
+        self._notes.scalars[-1] |= metrics
 
 
 def trainer(*callbacks: L.Callback, logger: Any = False, **settings: Any) -> L.Trainer:

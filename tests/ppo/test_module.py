@@ -74,7 +74,7 @@ def test_acting_valuing_and_learning_run_in_the_same_precision(precision, dtype)
         network.register_forward_hook(lambda network, inputs, output: seen.append((network.training, output.dtype)))
     fit(module, counting_data({}), precision=precision)
     assert {kind for _, kind in seen} == {dtype, dtype if cpu_has_bfloat16() else torch.float32}
-    assert len(seen) == 2 * (16 + 2 + 2 * 12)  # each of two iterations: acts, values, two networks an update
+    assert len(seen) == 2 * (16 + 2 + 2 * 8)  # each of two iterations: acts, values, two networks an update
 
 
 # What a minibatch's loss is made of.
