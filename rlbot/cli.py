@@ -34,6 +34,7 @@ from rlbot.arguments import arrange, explain, flat
 from rlbot.errors import InputError
 from rlbot.events import Events
 from rlbot.ppo import together
+from rlbot.ppo.acting import cpu_has_bfloat16
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
@@ -202,7 +203,8 @@ class TrainCLI(LightningCLI):
         asked = str(fit.trainer.precision or "32-true")
         if asked not in PRECISIONS:
             raise InputError(f"trainer.precision={asked}: must be one of {', '.join(PRECISIONS)}")
-        precision = "bf16-mixed" if asked == "16-mixed" and self._placed.accelerator == "cpu" else asked
+        on_cpu = "bf16-mixed" if cpu_has_bfloat16() else "32-true"
+        precision = on_cpu if asked == "16-mixed" and self._placed.accelerator == "cpu" else asked
         self.stop = Stop()
         summary = RunSummary(fit.username, asked)
         events = Events(fit.logdir, self.checkpoint["metadata"]["timesteps"] if self.checkpoint else None)
