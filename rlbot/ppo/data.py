@@ -3,13 +3,12 @@
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning as L  # noqa: N812
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 from typing_extensions import override
 
 from rlbot.device import num_cores
@@ -21,7 +20,7 @@ from rlbot.game.rewards import Reward
 from rlbot.game.starts import Start
 from rlbot.ppo import together
 from rlbot.ppo.acting import Acting, cpu_has_bfloat16
-from rlbot.ppo.actors import Actors, Inline
+from rlbot.ppo.actors import Actors, Inline, MakeEnv
 from rlbot.ppo.iteration import Iteration, judge_faults
 from rlbot.ppo.minibatches import Minibatches
 from rlbot.ppo.module import PPO, Batch
@@ -29,6 +28,7 @@ from rlbot.ppo.stable_baselines import as_vector_env
 from rlbot.ppo.workers import Workers
 
 ARENAS_A_WORKER = 32  # fewer rows a forward pass cost more than a process saves
+SIZES = ("num_envs", "batch_size", "minibatch_size", "epochs", "total_timesteps", "tick_skip")
 COUNTS = ("timesteps", "num_iterations", "num_faults")
 
 
@@ -81,23 +81,16 @@ class RolloutDataModule(L.LightningDataModule):
         exact_resume: bool = False,
     ) -> None:
         super().__init__()
-        sizes = {
-            "num_envs": num_envs,
-            "batch_size": batch_size,
-            "minibatch_size": minibatch_size,
-            "epochs": epochs,
-            "total_timesteps": total_timesteps,
-            "tick_skip": tick_skip,
-        }
-        wrong = [f"{name}={size} (at least 1)" for name, size in sizes.items() if size < 1]
+        sizes = (num_envs, batch_size, minibatch_size, epochs, total_timesteps, tick_skip)
+        wrong = [f"{name}={size} (at least 1)" for name, size in zip(SIZES, sizes, strict=True) if size < 1]
         if minibatch_size > batch_size:
             wrong.append(f"minibatch_size={minibatch_size} (not above batch_size={batch_size})")
         if num_workers is not None and not 0 <= num_workers <= num_envs:
             wrong.append(f"num_workers={num_workers} (0 to num_envs={num_envs})")
-        if env is not None and num_workers:
-            wrong.append(f"num_workers={num_workers} (0: data.env runs in this process)")
         if num_workers is None:
             num_workers = 0 if env is not None else min(num_cores(), num_envs // ARENAS_A_WORKER)
+        if env is not None and num_workers:
+            wrong.append(f"num_workers={num_workers} (0: data.env runs in this process)")
         if overlap and num_workers == 0:
             wrong.append("overlap=true (needs num_workers of at least 1)")
         if act_on == "learner" and (num_workers == 0 or overlap):
@@ -175,14 +168,10 @@ class RolloutDataModule(L.LightningDataModule):
             self._release()
         self._mode, self._opponent = mode, opponent
 
-    def make_env(self, mode: str, opponent: Opponent | None, num_envs: int | None = None) -> VectorEnv[Any, Any, Any]:
-        """A Rocket League environment with this run's observation, rewards, endings and starts."""
-        return self._make_env(mode, opponent)(num_envs or self.num_envs)
-
-    def _make_env(self, mode: str, opponent: Opponent | None) -> Callable[[int], VectorEnv[Any, Any, Any]]:
-        return functools.partial(
-            RocketSimVectorEnv, mode=mode, opponent=opponent, whole_team=opponent is not None, **self._game
-        )
+    def _make_env(self, mode: str, opponent: Opponent | None) -> MakeEnv:
+        """Makes environments of so many arenas with this run's observation, rewards, endings and starts."""
+        against = opponent is not None
+        return functools.partial(RocketSimVectorEnv, mode=mode, opponent=opponent, whole_team=against, **self._game)
 
     @override
     def train_dataloader(self) -> Minibatches:
@@ -204,7 +193,7 @@ class RolloutDataModule(L.LightningDataModule):
             ValueError: its head does not fit the action space.
         """
         if self._foreign is None:
-            self.make_env(self._mode, None)  # builds no arena yet
+            self._make_env(self._mode, None)(1)  # builds no arena yet
         space = ACTION_SPACE if self._foreign is None else self._foreign.single_action_space
         head = module.policy.head
         if not head.fits(space):
@@ -251,12 +240,11 @@ class RolloutDataModule(L.LightningDataModule):
         if not self._ahead:
             self._begin(module, size)
         rollout = self.open(module).finish()
-        self._ahead = 0
-        collect_seconds = time.perf_counter() - begun
+        self._ahead, waited = 0, time.perf_counter() - begun
         batch = module.prepare(rollout, size)
         own = Iteration(
             timesteps=len(batch["advantages"]),
-            collect_seconds=collect_seconds,
+            collect_seconds=waited,
             seconds=rollout.report.seconds,
             faulty_steps=int((~rollout.valid).sum()) if self.plays_rocket_league else 0,
             episode_returns=rollout.report.episode_returns,
@@ -289,7 +277,7 @@ class RolloutDataModule(L.LightningDataModule):
         self._is_open, self._ahead = False, 0
         if self._actors is not None:
             self._actors.close()
-            self._actors = None
+        self._actors = None
 
     @override
     def state_dict(self) -> dict[str, Any]:
