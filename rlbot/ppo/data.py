@@ -66,7 +66,7 @@ class RolloutDataModule(L.LightningDataModule):
         self,
         num_envs: int = 256,
         batch_size: int = 32768,
-        minibatch_size: int = 2048,
+        minibatch_size: int = 4096,
         epochs: int = 2,
         total_timesteps: int = 5_000_000,
         tick_skip: int = 8,

@@ -65,7 +65,7 @@ class PPO(L.LightningModule):
         head: ActionHead | None = None,
         hidden_sizes: Sequence[int] = (256, 256, 256),
         layer_norm: bool = True,
-        learning_rate: float = 8.0e-4,
+        learning_rate: float = 1.1e-3,
         learning_rate_end: float | None = None,
         gamma: float = 0.99,
         gae_lambda: float = 0.8,
