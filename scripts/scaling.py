@@ -52,10 +52,10 @@ def read_costs(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, kind, default, text in (
         ("batch-size", int, 32768, "timesteps an iteration of one machine"),
-        ("collect", float, 2.46, "seconds that one machine collects an iteration"),
+        ("collect", float, 1.01, "seconds that one machine collects an iteration"),
         ("spread", float, 0.14, "standard deviation of that time, as a share of it"),
-        ("learn", float, 2.24, "seconds that one machine learns an iteration, without exchanges"),
-        ("updates", int, 48, "updates, and so exchanges, an iteration"),
+        ("learn", float, 1.04, "seconds that one machine learns an iteration, without exchanges"),
+        ("updates", int, 16, "updates, and so exchanges, an iteration"),
         ("megabytes", float, 1.53, "gradients: parameters x 4 bytes / 1,000,000"),
         ("bandwidth", float, 117.0, "megabytes a second between two machines (gigabit: 117)"),
         ("latency", float, 0.0001, "seconds a message takes besides its bytes"),
