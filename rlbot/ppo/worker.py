@@ -161,7 +161,7 @@ class Worker:
         theirs.close()
 
     def send(self, *message: Any) -> None:
-        """Tell the process something; if it is gone, nothing happens."""
+        """Tell the process something, or only to go on; if it is gone, nothing happens."""
         with contextlib.suppress(ConnectionError):  # noticed where the answer is missing
             # Plain pickle: the connection's own would move every tensor into shared memory.
             self.connection.send_bytes(pickle.dumps(message))

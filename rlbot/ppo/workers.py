@@ -158,7 +158,7 @@ class Workers(Actors):
                 for worker, part, output in zip(group, parts, outputs, strict=True):
                     actions, log_probs = policy.head.sample(output, noises[worker.index])
                     rollout.actions[t, part], rollout.log_probs[t, part] = actions.cpu(), log_probs.cpu()
-                    worker.connection.send_bytes(b"")
+                    worker.send()
 
     def _answers(self, patience: float) -> list[Any]:
         """One answer of each worker; a lost worker is replaced and asked again.

@@ -1,5 +1,6 @@
 """Collecting in real worker processes: what they collect, with which policy, and what happens when one is lost."""
 
+import contextlib
 import functools
 import multiprocessing as mp
 import os
@@ -10,7 +11,7 @@ import torch
 from small_fit import fit
 from worker_parts import Broken, Numbered
 
-from rlbot.errors import TryAgainError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.game.env import RocketSimVectorEnv
 from rlbot.ppo import workers as workers_module
 from rlbot.ppo.acting import Acting
@@ -200,3 +201,43 @@ def test_error_in_a_worker_arrives_as_it_was_raised_and_ends_all_workers():
         fit(PPO(hidden_sizes=(8,)), data)
     assert "in worker" in str(error.value.__cause__)
     assert set(mp.active_children()) == before
+
+
+# Acting in the learner's process.
+
+
+@pytest.fixture(scope="module")
+def asking():
+    """Three workers, so two groups, which ask for their actions."""
+    workers = Workers(Acting(undecided()), 5, 3, 50, 3, act_here=contextlib.nullcontext, show=lambda line: None)
+    yield workers
+    workers.close()
+
+
+def test_learner_that_acts_for_the_workers_answers_each_with_its_own_actions(asking):
+    policy = undecided()
+    with torch.no_grad():
+        policy.actor[-1].weight *= 100
+    rollout = collect(opened(asking), policy, num_steps=6)
+    assert rollout.observations.tolist() == [[[n, 0, t] for n in range(5)] for t in range(6)]
+    assert len(rollout.actions.unique()) > 1
+    expected = policy.evaluate(rollout.observations.flatten(0, 1), rollout.actions.flatten())
+    torch.testing.assert_close(rollout.log_probs.flatten(), expected.log_probs)
+
+
+def test_learner_that_acts_draws_the_same_actions_by_the_same_seed_only(asking):
+    first, again, other = (collect(opened(asking), num_steps=8, seed=seed).actions for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@needs_signals
+def test_worker_lost_while_the_learner_acts_ends_the_run_to_be_resumed(asking):
+    opened(asking, signum=signal.SIGKILL)
+    with pytest.raises(TryAgainError, match="was lost: resume with --ckpt_path last"):
+        collect(asking, num_steps=8)
+
+
+def test_part_that_cannot_be_sent_to_a_worker_is_refused_with_the_cure(workers):
+    with pytest.raises(InputError, match="cannot be sent to a worker process .* set data.num_workers to 0"):
+        workers.open(lambda num_envs: Numbered(num_envs), 0)
