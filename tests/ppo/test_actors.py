@@ -239,5 +239,5 @@ def test_worker_lost_while_the_learner_acts_ends_the_run_to_be_resumed(asking):
 
 
 def test_part_that_cannot_be_sent_to_a_worker_is_refused_with_the_cure(workers):
-    with pytest.raises(InputError, match="cannot be sent to a worker process .* set data.num_workers to 0"):
+    with pytest.raises(InputError, match=r"cannot be sent to a worker process .* set data.num_workers to 0"):
         workers.open(lambda num_envs: Numbered(num_envs), 0)
