@@ -116,8 +116,7 @@ class PPO(L.LightningModule):
         self._steps: list[Tensor] = []
         self._gradient_norms: list[Tensor] = []
         self._bad_steps = self._bad_in_a_row = 0
-        self._explained = torch.zeros(())
-        self._last_loss = torch.zeros(())
+        self._explained, self._last_loss = torch.zeros(()), torch.zeros(())
         self._recorded: dict[str, float] = {}
         self._learned = list(self.parameters())  # finding them takes longer than their norm
 
