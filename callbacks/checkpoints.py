@@ -11,8 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
-from rlbot.errors import TryAgainError
-from rlbot.ppo.module import BrokenTrainingError
+from rlbot.errors import BrokenTrainingError, TryAgainError
 from rlbot.runs import LAST, numbered_checkpoints, numbered_name
 
 MAX_FAILED_SAVES = 3

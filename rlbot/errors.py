@@ -11,3 +11,9 @@ class TryAgainError(RuntimeError):
     """The machine had too little of something; the run can be resumed."""
 
     exit_code = 75
+
+
+class BrokenTrainingError(RuntimeError):
+    """The loss or the gradients were NaN or infinite too often in a row."""
+
+    exit_code = 1

@@ -10,9 +10,8 @@ import textwrap
 import pytest
 import torch
 
-from rlbot.errors import InputError, TryAgainError
+from rlbot.errors import BrokenTrainingError, InputError, TryAgainError
 from rlbot.launch import run, say_error
-from rlbot.ppo.module import BrokenTrainingError
 from rlbot.sim.meshes import MeshError
 
 ERRORS = {

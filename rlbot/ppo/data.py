@@ -241,7 +241,7 @@ class RolloutDataModule(L.LightningDataModule):
             self._begin(module, size)
         rollout = self.open(module).finish()
         self._ahead, waited = 0, time.perf_counter() - begun
-        batch = module.prepare(rollout, size)
+        batch = module.prepare(rollout, size, stale=self.overlap)
         own = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=waited,

@@ -10,6 +10,15 @@ def clipped_policy_loss(log_ratio: Tensor, advantages: Tensor, clip: float) -> T
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
+def staleness_weights(log_ratio: Tensor, limit: float = 2.0) -> Tensor:
+    """Factors (B,) for the advantages of an older policy's samples, where clipping is around the present policy.
+
+    Clipping around the older one would stop most samples' gradients (Hilton et al., 2021: decoupled PPO).
+    ``log_ratio`` is the present policy's log-probability minus the older one's.
+    """
+    return log_ratio.exp().clamp(max=limit)
+
+
 def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip: float | None) -> Tensor:
     """Half the mean of the squared error or, if worse, of the value kept within ``clip`` of the old one; all (B,)."""
     error = (values - returns).square()

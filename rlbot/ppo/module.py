@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from rlbot.errors import BrokenTrainingError
 from rlbot.ppo import together
 from rlbot.ppo.gae import generalised_advantages
 from rlbot.ppo.losses import (
@@ -17,22 +18,17 @@ from rlbot.ppo.losses import (
     clipped_policy_loss,
     clipped_value_loss,
     explained_variance,
+    staleness_weights,
 )
 from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
 from rlbot.ppo.policy import ActionHead, ActorCritic, TableHead
 from rlbot.ppo.rollout import Rollout
 
 Batch = dict[str, Tensor]
-VALUE_CHUNK = 8192  # rows the critic sees at once when it values a rollout
+CHUNK = 8192  # rows a network sees at once when a rollout is prepared
 REWARD_LIMIT = 10.0  # scaled rewards are kept within this
 LOWERED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what autocast makes of a network's inputs
 MAX_BAD_STEPS = 5  # updates in a row that may be skipped for NaN
-
-
-class BrokenTrainingError(RuntimeError):
-    """The loss or the gradients were NaN or infinite too often in a row."""
-
-    exit_code = 1
 
 
 class PPO(L.LightningModule):
@@ -143,12 +139,12 @@ class PPO(L.LightningModule):
         self._entropy_weight = _along(self.entropy, self.entropy_end, progress)
 
     @torch.no_grad()
-    def prepare(self, rollout: Rollout, size: int) -> Batch:
+    def prepare(self, rollout: Rollout, size: int, stale: bool = False) -> Batch:
         """Turn a rollout (T, N) into at most ``size`` flat samples to learn from, those that are valid, in time order.
 
         Values, scaled rewards and advantages are computed for the whole rollout under the trainer's precision; the
         advantages of the samples are brought to mean 0 and spread 1. Return scale, mean and spread are those of all
-        processes.
+        processes. A ``stale`` rollout was collected by an older policy than the present one.
         """
         rollout = Rollout(*(tensor.to(self.device) for tensor in rollout.tensors), report=rollout.report)
         rollout.observations = rollout.observations.to(
@@ -165,7 +161,7 @@ class PPO(L.LightningModule):
         advantages = generalised_advantages(
             rewards, values, next_values, rollout.terminated, truncated, self.gamma, self.gae_lambda
         )
-        chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]  # also copies: the next rollout overwrites this
+        chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]  # a copy, for the next rollout overwrites this
         batch = {
             "observations": rollout.observations.flatten(0, 1),
             "actions": rollout.actions.flatten(0, 1),
@@ -176,10 +172,20 @@ class PPO(L.LightningModule):
         }
         batch = {name: tensor[chosen] for name, tensor in batch.items()}
         batch["advantages"] = standardised(batch["advantages"])
+        if stale:
+            present = self._log_probs(batch)
+            batch["advantages"] *= staleness_weights(present - batch["log_probs"])
+            batch["log_probs"] = present
         sizes = together.gather(len(chosen))
         self._weight = len(chosen) * len(sizes) / max(sum(sizes), 1)
         self._explained = explained_variance(batch["values"], batch["returns"])
         return batch
+
+    def _log_probs(self, batch: Batch) -> Tensor:
+        """Of the batch's actions under the present policy."""
+        parts = zip(*(torch.split(batch[name], CHUNK) for name in ("observations", "actions")), strict=True)
+        with self.trainer.precision_plugin.forward_context():
+            return torch.cat([self.policy.evaluate(seen, actions).log_probs for seen, actions in parts])
 
     def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Values (T, N) of the observations, and of what followed each before any reset."""
@@ -194,7 +200,7 @@ class PPO(L.LightningModule):
 
     def _value(self, observations: Tensor) -> Tensor:
         with self.trainer.precision_plugin.forward_context():
-            return torch.cat([self.policy.value(chunk) for chunk in torch.split(observations, VALUE_CHUNK)])
+            return torch.cat([self.policy.value(chunk) for chunk in torch.split(observations, CHUNK)])
 
     @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -273,14 +279,12 @@ class PPO(L.LightningModule):
         logged["ppo/return_std"] = self.return_scale.std
         logged["ppo/learning_rate"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         logged["ppo/entropy_weight"] = self._entropy_weight
-        logged["ppo/skipped_updates"] = float(self._bad_steps)
-        self.record(logged)
+        self.record(logged | {"ppo/skipped_updates": float(self._bad_steps)})
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         for logger in self.trainer.loggers:
             logger.log_metrics(self._recorded, step=data.timesteps)
         self._recorded = {}
-        # What else is logged, by a user's callback, has "step" as its x-axis too; float64, because float32 is exact to
-        # 16.7 million only.
+        # The x-axis of what a user's callback logs; float64, because float32 is exact to 16.7 million only.
         self.log_dict({"epoch": float(data.num_iterations), "step": torch.tensor(data.timesteps, dtype=torch.float64)})
 
     @override

@@ -12,6 +12,7 @@ from rlbot.ppo.losses import (
     clipped_policy_loss,
     clipped_value_loss,
     explained_variance,
+    staleness_weights,
 )
 
 
@@ -98,3 +99,8 @@ def test_explained_variance_of_returns_1_2_3(values, share):
 def test_one_sample_or_equal_returns_explain_nothing():
     assert explained_variance(tensor([4.0]), tensor([5.0])).item() == 0.0
     assert explained_variance(tensor([4.0, 1.0]), tensor([5.0, 5.0])).item() == 0.0
+
+
+def test_sample_of_an_older_policy_weighs_as_much_as_it_has_become_likelier_up_to_a_limit():
+    log_ratio = tensor([1.0, 0.5, 1.5, 7.0]).log()
+    assert staleness_weights(log_ratio).tolist() == pytest.approx([1.0, 0.5, 1.5, 2.0])

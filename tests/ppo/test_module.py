@@ -10,9 +10,10 @@ from gymnasium.vector import AutoresetMode
 from small_fit import fit, trainer, weights
 from torch import nn
 
+from rlbot.errors import BrokenTrainingError
 from rlbot.ppo.acting import Acting, cpu_has_bfloat16
 from rlbot.ppo.data import RolloutDataModule
-from rlbot.ppo.module import PPO, BrokenTrainingError
+from rlbot.ppo.module import PPO
 from rlbot.ppo.policy import CategoricalHead
 from rlbot.ppo.rollout import Collector, allocate
 
@@ -121,11 +122,30 @@ def prepared(env, num_steps, size=1000, **settings):
     """The samples of one rollout of a counting environment, and the module that made them."""
     module = counting_ppo(**{"gamma": 0.5, "gae_lambda": 0.0, "normalise_returns": False} | settings)
     module.trainer, module.policy.critic = trainer(), PlaceValue()
+    return module.prepare(counted(env, num_steps, module), size), module
+
+
+def counted(env, num_steps, module):
+    """A rollout by the module's policy."""
     collector = Collector(env)
     collector.reset(seed=1)
     rollout = allocate(num_steps, env.num_envs, 3, module.policy.head)
     rollout.report = collector.collect(Acting(module.policy), rollout, torch.Generator())
-    return module.prepare(rollout, size), module
+    return rollout
+
+
+def test_rollout_of_an_older_policy_is_clipped_around_the_present_one_and_weighed():
+    module = counting_ppo()
+    module.trainer = trainer()
+    rollout = counted(CountingEnv(2, {}, SAME_STEP), 8, module)
+    with torch.no_grad():
+        module.policy.actor[-1].bias[0] += 1.0
+    fresh, stale = (module.prepare(rollout, 16, stale=stale) for stale in (False, True))
+    present = module.policy.evaluate(fresh["observations"], fresh["actions"]).log_probs.detach()
+    torch.testing.assert_close(stale["log_probs"], present)
+    weights = (present - fresh["log_probs"]).exp()
+    assert weights.min() < 0.9 < 1.1 < weights.max() < 2
+    assert (stale["advantages"] / fresh["advantages"]).tolist() == pytest.approx(weights.tolist(), rel=1e-2)
 
 
 @pytest.mark.parametrize(("mode", "num_steps"), [(SAME_STEP, 4), (NEXT_STEP, 5)])
