@@ -10,6 +10,7 @@ from torch import Tensor
 from callbacks.stop import Stop
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO, Batch
+from rlbot.ppo.policy import CategoricalHead
 
 
 class Notes(L.Callback):
@@ -87,3 +88,9 @@ def fit(module: PPO, data: RolloutDataModule, *callbacks: L.Callback, **settings
 def weights(module: PPO) -> Tensor:
     """All parameters as one vector."""
     return torch.cat([p.detach().flatten().clone() for p in module.parameters()])
+
+
+def counting_ppo(kind: type[PPO] = PPO, **settings: Any) -> PPO:
+    """A small PPO for a ``CountingEnv``, always with the same weights."""
+    torch.manual_seed(1)
+    return kind(3, CategoricalHead(4), (8,), **settings)
