@@ -1,6 +1,5 @@
 """PPO as a LightningModule: one epoch is one iteration, one ``training_step`` one minibatch, automatic optimisation."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from rlbot.ppo.losses import (
 from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
 from rlbot.ppo.policy import ActionHead, ActorCritic, TableHead
 from rlbot.ppo.rollout import Rollout
+from rlbot.ppo.settings import along, check
 
 Batch = dict[str, Tensor]
 CHUNK = 8192  # rows a network sees at once when a rollout is prepared
@@ -74,25 +74,19 @@ class PPO(L.LightningModule):
         learn_threads: int | None = None,
     ) -> None:
         super().__init__()
-        wrong = [
-            f"{name}={value} ({rule})"
-            for name, value, rule, holds in (
-                ("hidden_sizes", list(hidden_sizes), "all at least 1", all(size >= 1 for size in hidden_sizes)),
-                ("learning_rate", learning_rate, "above 0", 0 < learning_rate < math.inf),
-                ("learning_rate_end", learning_rate_end, "not below 0", (learning_rate_end or 0) >= 0),
-                ("gamma", gamma, "0 to 1", 0 <= gamma <= 1),
-                ("gae_lambda", gae_lambda, "0 to 1", 0 <= gae_lambda <= 1),
-                ("clip", clip, "above 0", clip > 0),
-                ("value_clip", value_clip, "above 0", value_clip is None or value_clip > 0),
-                ("value_weight", value_weight, "not below 0", value_weight >= 0),
-                ("entropy", entropy, "not below 0", entropy >= 0),
-                ("entropy_end", entropy_end, "not below 0", (entropy_end or 0) >= 0),
-                ("learn_threads", learn_threads, "at least 1", learn_threads is None or learn_threads >= 1),
-            )
-            if not holds
-        ]
-        if wrong:
-            raise ValueError(f"model: {'; '.join(wrong)}")
+        check(
+            hidden_sizes=list(hidden_sizes),
+            learning_rate=learning_rate,
+            learning_rate_end=learning_rate_end,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            clip=clip,
+            value_clip=value_clip,
+            value_weight=value_weight,
+            entropy=entropy,
+            entropy_end=entropy_end,
+            learn_threads=learn_threads,
+        )
         self.policy = ActorCritic(observation_size, head or TableHead(), hidden_sizes, layer_norm)
         self.return_scale = ReturnScale()
         self.architecture = {
@@ -135,8 +129,8 @@ class PPO(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         progress = self.trainer.datamodule.progress  # type: ignore[attr-defined]
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = _along(self.learning_rate, self.learning_rate_end, progress)
-        self._entropy_weight = _along(self.entropy, self.entropy_end, progress)
+            group["lr"] = along(self.learning_rate, self.learning_rate_end, progress)
+        self._entropy_weight = along(self.entropy, self.entropy_end, progress)
 
     @torch.no_grad()
     def prepare(self, rollout: Rollout, size: int, stale: bool = False) -> Batch:
@@ -293,8 +287,3 @@ class PPO(L.LightningModule):
         # Saves happen between iterations only, so the position of Lightning's loops says nothing; restoring one that
         # was taken inside ``on_train_epoch_end`` would train on one minibatch too many.
         checkpoint.pop("loops", None)
-
-
-def _along(start: float, end: float | None, progress: float) -> float:
-    """The point at ``progress`` (0 to 1) of the line from start to end; start if there is no end."""
-    return start if end is None else start + (end - start) * min(progress, 1.0)

@@ -1,0 +1,39 @@
+"""What the settings of ``PPO`` may be, and how some of them change over a run."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "hidden_sizes": ("all at least 1", lambda sizes: all(size >= 1 for size in sizes)),
+    "learning_rate": ("above 0", lambda value: 0 < value < math.inf),
+    "learning_rate_end": ("not below 0", lambda value: value >= 0),
+    "gamma": ("0 to 1", lambda value: 0 <= value <= 1),
+    "gae_lambda": ("0 to 1", lambda value: 0 <= value <= 1),
+    "clip": ("above 0", lambda value: value > 0),
+    "value_clip": ("above 0", lambda value: value > 0),
+    "value_weight": ("not below 0", lambda value: value >= 0),
+    "entropy": ("not below 0", lambda value: value >= 0),
+    "entropy_end": ("not below 0", lambda value: value >= 0),
+    "learn_threads": ("at least 1", lambda value: value >= 1),
+}
+
+
+def check(**settings: Any) -> None:
+    """See that settings are in range; None always is.
+
+    Raises:
+        ValueError: some are not, all of them named.
+    """
+    wrong = [
+        f"{name}={value} ({RULES[name][0]})"
+        for name, value in settings.items()
+        if value is not None and not RULES[name][1](value)
+    ]
+    if wrong:
+        raise ValueError(f"model: {'; '.join(wrong)}")
+
+
+def along(start: float, end: float | None, progress: float) -> float:
+    """The point at ``progress`` (0 to 1) of the line from start to end; start if there is no end."""
+    return start if end is None else start + (end - start) * min(progress, 1.0)
