@@ -190,16 +190,13 @@ class RolloutDataModule(L.LightningDataModule):
         """See that the model fits the environment.
 
         Raises:
-            ValueError: its head does not fit the action space.
+            ValueError: it does not.
         """
         if self._foreign is None:
             self._make_env(self._mode, None)(1)  # builds no arena yet
         space = ACTION_SPACE if self._foreign is None else self._foreign.single_action_space
-        head = module.policy.head
-        if not head.fits(space):
-            raise ValueError(
-                f"model.head {type(head).__name__} with {head.num_outputs} outputs does not fit the actions {space}"
-            )
+        own_numbers = self._foreign is None and type(self._game["observation"]) is DefaultObservation
+        module.check_fit(space, own_numbers)
 
     def open(self, module: PPO) -> Actors:
         """What collects, with the environments of the present stage, built and reset if they are not open yet.
@@ -241,7 +238,7 @@ class RolloutDataModule(L.LightningDataModule):
             self._begin(module, size)
         rollout = self.open(module).finish()
         self._ahead, waited = 0, time.perf_counter() - begun
-        batch = module.prepare(rollout, size, stale=self.overlap)
+        batch = module.prepare(rollout, size, stale=self.overlap, noise=self._generator)
         own = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=waited,

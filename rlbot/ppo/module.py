@@ -1,16 +1,18 @@
 """PPO as a LightningModule: one epoch is one iteration, one ``training_step`` one minibatch, automatic optimisation."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-import lightning as L  # noqa: N812
 import torch
+from gymnasium.spaces import Space
 from torch import Tensor
 from typing_extensions import override
 
-from rlbot.errors import BrokenTrainingError
+from rlbot.game.actions import NUM_CONTROLS
+from rlbot.game.observations import SIZE
 from rlbot.ppo import together
 from rlbot.ppo.gae import generalised_advantages
+from rlbot.ppo.guard import GuardedUpdates
 from rlbot.ppo.losses import (
     approximate_kl,
     clip_fraction,
@@ -20,18 +22,18 @@ from rlbot.ppo.losses import (
     staleness_weights,
 )
 from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
-from rlbot.ppo.policy import ActionHead, ActorCritic, TableHead
+from rlbot.ppo.policy import ActionHead, ActorCritic, Evaluation, TableHead
 from rlbot.ppo.rollout import Rollout
 from rlbot.ppo.settings import along, check
+from rlbot.ppo.symmetry import Mirror
 
 Batch = dict[str, Tensor]
 CHUNK = 8192  # rows a network sees at once when a rollout is prepared
 REWARD_LIMIT = 10.0  # scaled rewards are kept within this
 LOWERED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what autocast makes of a network's inputs
-MAX_BAD_STEPS = 5  # updates in a row that may be skipped for NaN
 
 
-class PPO(L.LightningModule):
+class PPO(GuardedUpdates):
     """Proximal policy optimisation of an actor-critic.
 
     Args:
@@ -50,6 +52,8 @@ class PPO(L.LightningModule):
         entropy_end: weight of the entropy bonus at total_timesteps, reached along a line; null keeps it constant.
         normalise_returns: scale rewards by the running standard deviation of discounted returns.
         learn_threads: torch threads while learning on a CPU; null for one a core.
+        symmetry: left and right are the same to the policy. canonical: exactly, by seeing the world mirrored whenever
+            the ball is to the left of the car; augment: it learns from every other sample in its mirror image.
 
     Raises:
         ValueError: a setting out of range, all of them named.
@@ -72,6 +76,7 @@ class PPO(L.LightningModule):
         entropy_end: float | None = None,
         normalise_returns: bool = True,
         learn_threads: int | None = None,
+        symmetry: Literal["canonical", "augment"] | None = None,
     ) -> None:
         super().__init__()
         check(
@@ -87,7 +92,14 @@ class PPO(L.LightningModule):
             entropy_end=entropy_end,
             learn_threads=learn_threads,
         )
-        self.policy = ActorCritic(observation_size, head or TableHead(), hidden_sizes, layer_norm)
+        head = TableHead() if head is None else head
+        if symmetry is not None and not (head.has_mirror and observation_size == SIZE):
+            raise ValueError(
+                f"model: symmetry={symmetry} (needs the {SIZE} numbers and a head of {NUM_CONTROLS} controls, not "
+                f"{observation_size} numbers and {type(head).__name__})"
+            )
+        self.policy = ActorCritic(observation_size, head, hidden_sizes, layer_norm, symmetry == "canonical")
+        self.mirror = Mirror() if symmetry == "augment" else None
         self.return_scale = ReturnScale()
         self.architecture = {
             "observation_size": observation_size,
@@ -95,6 +107,7 @@ class PPO(L.LightningModule):
             "head_arguments": self.policy.head.arguments,
             "hidden_sizes": list(hidden_sizes),
             "layer_norm": layer_norm,
+            "symmetry": symmetry,
         }
         self.learning_rate, self.learning_rate_end = learning_rate, learning_rate_end
         self.gamma, self.gae_lambda = gamma, gae_lambda
@@ -104,21 +117,31 @@ class PPO(L.LightningModule):
         self._entropy_weight = entropy
         self._weight = 1.0  # of this process's loss in the mean over processes: every sample counts the same
         self._steps: list[Tensor] = []
-        self._gradient_norms: list[Tensor] = []
-        self._bad_steps = self._bad_in_a_row = 0
-        self._explained, self._last_loss = torch.zeros(()), torch.zeros(())
+        self._explained = torch.zeros(())
         self._recorded: dict[str, float] = {}
-        self._learned = list(self.parameters())  # finding them takes longer than their norm
+
+    def check_fit(self, space: Space[object], own_numbers: bool) -> None:
+        """See that the model fits an environment.
+
+        Args:
+            space: its actions.
+            own_numbers: it is Rocket League and shows the 180 numbers as they are documented.
+
+        Raises:
+            ValueError: it does not.
+        """
+        head, symmetry = self.policy.head, self.architecture["symmetry"]
+        if not head.fits(space):
+            raise ValueError(
+                f"model.head {type(head).__name__} with {head.num_outputs} outputs does not fit the actions {space}"
+            )
+        if symmetry and not own_numbers:
+            raise ValueError(f"model.symmetry={symmetry} must be null with a data.env or data.observation of your own")
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
         fused = not self._scales_gradients  # a fused optimizer would take the scale off only after clipping
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=1e-5, fused=fused)
-
-    @property
-    def _scales_gradients(self) -> bool:
-        """Whether a GradScaler is at work: float16 on a GPU."""
-        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     @override
     def on_fit_start(self) -> None:
@@ -133,12 +156,13 @@ class PPO(L.LightningModule):
         self._entropy_weight = along(self.entropy, self.entropy_end, progress)
 
     @torch.no_grad()
-    def prepare(self, rollout: Rollout, size: int, stale: bool = False) -> Batch:
+    def prepare(self, rollout: Rollout, size: int, stale: bool = False, noise: torch.Generator | None = None) -> Batch:
         """Turn a rollout (T, N) into at most ``size`` flat samples to learn from, those that are valid, in time order.
 
         Values, scaled rewards and advantages are computed for the whole rollout under the trainer's precision; the
         advantages of the samples are brought to mean 0 and spread 1. Return scale, mean and spread are those of all
-        processes. A ``stale`` rollout was collected by an older policy than the present one.
+        processes. A ``stale`` rollout was collected by an older policy than the present one. ``noise`` chooses the
+        samples that are mirrored.
         """
         rollout = Rollout(*(tensor.to(self.device) for tensor in rollout.tensors), report=rollout.report)
         rollout.observations = rollout.observations.to(
@@ -167,19 +191,33 @@ class PPO(L.LightningModule):
         batch = {name: tensor[chosen] for name, tensor in batch.items()}
         batch["advantages"] = standardised(batch["advantages"])
         if stale:
-            present = self._log_probs(batch)
+            present = self._evaluate(batch).log_probs
             batch["advantages"] *= staleness_weights(present - batch["log_probs"])
             batch["log_probs"] = present
+        if self.mirror is not None:
+            batch |= self._augmented(batch, noise)
         sizes = together.gather(len(chosen))
         self._weight = len(chosen) * len(sizes) / max(sum(sizes), 1)
         self._explained = explained_variance(batch["values"], batch["returns"])
         return batch
 
-    def _log_probs(self, batch: Batch) -> Tensor:
-        """Of the batch's actions under the present policy."""
+    def _augmented(self, batch: Batch, noise: torch.Generator | None) -> Batch:
+        """Half of the samples, drawn by chance, as their mirror images, with what the present policy says of those."""
+        assert self.mirror is not None
+        sides = torch.randint(2, batch["log_probs"].shape, generator=noise).to(self.device)
+        seen = self.mirror(batch["observations"], sides)
+        mirrored = {"observations": seen, "actions": self.policy.head.mirrored(batch["actions"], sides)}
+        now, is_mirrored = self._evaluate(mirrored), sides == 1
+        for name, present in (("log_probs", now.log_probs), ("values", now.values)):
+            mirrored[name] = torch.where(is_mirrored, present, batch[name])
+        return mirrored
+
+    def _evaluate(self, batch: Batch) -> Evaluation:
+        """What the present policy thinks of the batch's actions."""
         parts = zip(*(torch.split(batch[name], CHUNK) for name in ("observations", "actions")), strict=True)
         with self.trainer.precision_plugin.forward_context():
-            return torch.cat([self.policy.evaluate(seen, actions).log_probs for seen, actions in parts])
+            done = [self.policy.evaluate(seen, actions) for seen, actions in parts]
+        return Evaluation(*(torch.cat(tensors) for tensors in zip(*done, strict=True)))
 
     def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Values (T, N) of the observations, and of what followed each before any reset."""
@@ -212,45 +250,6 @@ class PPO(L.LightningModule):
             self._steps.append(torch.stack((policy_loss, value_loss, entropy, kl, clipped)).detach())
         self._last_loss = loss.detach()
         return loss if self._weight == 1.0 else loss * self._weight
-
-    @override
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Leave the weights and Adam's averages untouched when the loss or a gradient is not a number.
-
-        The gradients are the mean over all processes; a loss that is none in one process counts in all.
-        """
-        norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._learned if p.grad is not None])
-        self._gradient_norms.append(norm)
-        finite = together.everywhere(torch.isfinite(self._last_loss))
-        # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
-        if not self._scales_gradients:
-            finite &= torch.isfinite(norm)
-        if finite:
-            self._bad_in_a_row = 0
-            return
-        optimizer.zero_grad(set_to_none=True)  # Adam passes over parameters without a gradient
-        self._bad_steps += 1
-        self._bad_in_a_row += 1
-        if self._bad_in_a_row > MAX_BAD_STEPS:
-            raise BrokenTrainingError(
-                f"loss or gradients were NaN or infinite in {self._bad_in_a_row} updates in a row: "
-                "lower model.learning_rate, or set trainer.precision to 32-true"
-            )
-
-    @override
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by the norm that is known already; Lightning's own way refuses a fused optimizer under autocast."""
-        if not gradient_clip_val:
-            return
-        if gradient_clip_algorithm == "value":
-            torch.nn.utils.clip_grad_value_(self._learned, gradient_clip_val)
-        else:
-            torch.nn.utils.clip_grads_with_norm_(self._learned, gradient_clip_val, self._norm)
 
     def record(self, scalars: Mapping[str, float | Tensor]) -> None:
         """Log numbers at the end of this iteration, all in one call, against timesteps.

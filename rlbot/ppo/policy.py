@@ -17,6 +17,8 @@ from torch.nn import functional as F  # noqa: N812
 from typing_extensions import override
 
 from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
+from rlbot.game.mirror import CONTROL_SIGNS, ROW_ORDER
+from rlbot.ppo.symmetry import Mirror, sides_of
 
 
 class Evaluation(NamedTuple):
@@ -35,12 +37,14 @@ class ActionHead(nn.Module, ABC):
         action_shape: of one action, as the policy stores it.
         action_dtype: of its numbers.
         arguments: what the head was made with, as plain values: a checkpoint holds them.
+        has_mirror: whether its actions have mirror images, left and right exchanged.
     """
 
     num_outputs: int
     action_shape: tuple[int, ...] = ()
     action_dtype: torch.dtype = torch.int64
     arguments: dict[str, float]
+    has_mirror: bool = False
 
     @abstractmethod
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -53,6 +57,12 @@ class ActionHead(nn.Module, ABC):
     @abstractmethod
     def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Of actions (B, ...) under outputs (B, O); each (B,)."""
+
+    def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
+        """The actions (B, ...), those with side (B,) 1 in their mirror image; None leaves all."""
+        if sides is None:
+            return actions
+        raise ValueError(f"actions of {type(self).__name__} have no mirror image")
 
     @abstractmethod
     def to_env(self, actions: Tensor) -> np.ndarray:
@@ -112,9 +122,18 @@ class CategoricalHead(ActionHead):
 class TableHead(CategoricalHead):
     """One of the 90 rows of the field's standard table of controls."""
 
+    has_mirror = True
+    rows: Tensor
+
     def __init__(self) -> None:
         super().__init__(NUM_ACTIONS)
         self.arguments = {}
+        order = torch.from_numpy(ROW_ORDER)
+        self.register_buffer("rows", torch.stack((torch.arange(NUM_ACTIONS), order)), persistent=False)
+
+    @override
+    def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
+        return actions if sides is None else self.rows[sides, actions]
 
     @override
     def to_env(self, actions: Tensor) -> np.ndarray:
@@ -142,6 +161,14 @@ class GaussianHead(ActionHead):
         self.scale = scale
         self.arguments = {"num_actions": num_actions, "scale": scale, "initial_std": initial_std}
         self.log_std = nn.Parameter(torch.full((num_actions,), math.log(initial_std)))
+        self.has_mirror = num_actions == NUM_CONTROLS
+
+    @override
+    def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
+        if sides is None or not self.has_mirror:
+            return super().mirrored(actions, sides)
+        signs = torch.from_numpy(CONTROL_SIGNS).to(actions.device)
+        return torch.where(sides[:, None] == 1, actions * signs, actions)
 
     @override
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -190,6 +217,31 @@ def _linear(num_inputs: int, num_outputs: int, gain: float) -> nn.Linear:
     return layer
 
 
+class Outputs(NamedTuple):
+    """What an actor has to say about observations.
+
+    Attributes:
+        numbers: (B, O) what the head makes actions of.
+        sides: (B,) 1 where these actions belong to the mirrored world; None: nowhere.
+    """
+
+    numbers: Tensor
+    sides: Tensor | None
+
+    def split(self, sizes: list[int]) -> list["Outputs"]:
+        """Parts of so many samples each."""
+        sides = [None] * len(sizes) if self.sides is None else torch.split(self.sides, sizes)
+        return [Outputs(*part) for part in zip(torch.split(self.numbers, sizes), sides, strict=True)]
+
+
+def outputs_of(actor: nn.Module, mirror: Mirror | None, observations: Tensor) -> Outputs:
+    """The actor's outputs for observations (B, D), seen through the mirror where that brings the ball to the right."""
+    if mirror is None:
+        return Outputs(actor(observations), None)
+    sides = sides_of(observations)
+    return Outputs(actor(mirror(observations, sides)), sides)
+
+
 class ActorCritic(nn.Module):
     """Actor and critic with separate bodies: the actor alone acts, the critic values whole rollouts afterwards.
 
@@ -198,6 +250,7 @@ class ActorCritic(nn.Module):
         head: turns the actor's outputs into actions.
         hidden_sizes: of actor and critic.
         layer_norm: LayerNorm after each hidden layer.
+        canonical: a world with the ball to the left of the car is seen, valued and acted in as its mirror image.
     """
 
     def __init__(
@@ -206,18 +259,27 @@ class ActorCritic(nn.Module):
         head: ActionHead,
         hidden_sizes: Sequence[int] = (256, 256, 256),
         layer_norm: bool = True,
+        canonical: bool = False,
     ) -> None:
         super().__init__()
         self.head = head
+        self.mirror = Mirror() if canonical else None
         self.actor = network(observation_size, hidden_sizes, head.num_outputs, layer_norm, gain=0.01)
         self.critic = network(observation_size, hidden_sizes, 1, layer_norm, gain=1.0)
 
+    def outputs(self, observations: Tensor) -> Outputs:
+        """What the head makes actions of, for observations (B, D)."""
+        return outputs_of(self.actor, self.mirror, observations)
+
     def value(self, observations: Tensor) -> Tensor:
         """Values (B,) of observations (B, D)."""
+        if self.mirror is not None:
+            observations = self.mirror(observations, sides_of(observations))
         value: Tensor = self.critic(observations)
         return value.squeeze(-1).float()
 
     def evaluate(self, observations: Tensor, actions: Tensor) -> Evaluation:
         """Log-probabilities of ``actions``, entropy and values, with gradients."""
-        log_probs, entropy = self.head.log_prob_and_entropy(self.actor(observations), actions)
+        outputs, sides = self.outputs(observations)
+        log_probs, entropy = self.head.log_prob_and_entropy(outputs, self.head.mirrored(actions, sides))
         return Evaluation(log_probs, entropy, self.value(observations))
