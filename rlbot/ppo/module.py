@@ -24,7 +24,7 @@ from rlbot.ppo.losses import (
 from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
 from rlbot.ppo.policy import ActionHead, ActorCritic, Evaluation, TableHead
 from rlbot.ppo.rollout import Rollout
-from rlbot.ppo.settings import along, check
+from rlbot.ppo.settings import along, check, discount
 from rlbot.ppo.symmetry import Mirror
 
 Batch = dict[str, Tensor]
@@ -43,17 +43,21 @@ class PPO(GuardedUpdates):
         layer_norm: LayerNorm after each hidden layer.
         learning_rate: Adam's step size at the start.
         learning_rate_end: step size at total_timesteps, reached along a line; null keeps it constant.
-        gamma: discount a step (1/15 s at tick_skip 8): 0.99 halves the future every 4.6 s.
-        gae_lambda: trace decay of the advantages.
+        half_life: seconds after which a reward counts half: 4.6 s is a discount of 0.99 a step at tick_skip 8.
+        gamma: discount a step, instead of half_life: for environments that know no seconds; one of the two is null.
+        gae_lambda: trace decay of the advantages at the start.
+        gae_lambda_end: trace decay at total_timesteps, reached along a line; null keeps it constant.
         clip: how far the ratio may move before its gradient stops.
         value_clip: how far a value may move before its gradient stops, in scaled rewards; null does not clip.
         value_weight: weight of the value loss.
-        entropy: weight of the entropy bonus at the start.
+        entropy: weight of the entropy bonus at the start, for entropy as a share of the largest one that the head could
+            have; GaussianHead, whose entropy has no largest value, counts in nats.
         entropy_end: weight of the entropy bonus at total_timesteps, reached along a line; null keeps it constant.
         normalise_returns: scale rewards by the running standard deviation of discounted returns.
         learn_threads: torch threads while learning on a CPU; null for one a core.
         symmetry: left and right are the same to the policy. canonical: exactly, by seeing the world mirrored whenever
-            the ball is to the left of the car; augment: it learns from every other sample in its mirror image.
+            the ball is to the left of the car; augment: it learns from half of the samples in their mirror image.
+        step_seconds: of a step; null where an environment knows no seconds. The command line takes it from the data.
 
     Raises:
         ValueError: a setting out of range, all of them named.
@@ -67,24 +71,29 @@ class PPO(GuardedUpdates):
         layer_norm: bool = True,
         learning_rate: float = 1.1e-3,
         learning_rate_end: float | None = None,
-        gamma: float = 0.99,
+        half_life: float | None = 4.6,
+        gamma: float | None = None,
         gae_lambda: float = 0.8,
+        gae_lambda_end: float | None = None,
         clip: float = 0.2,
         value_clip: float | None = 1.0,
         value_weight: float = 0.5,
-        entropy: float = 0.005,
+        entropy: float = 0.0225,
         entropy_end: float | None = None,
         normalise_returns: bool = True,
         learn_threads: int | None = None,
         symmetry: Literal["canonical", "augment"] | None = None,
+        step_seconds: float | None = 8 / 120,
     ) -> None:
         super().__init__()
         check(
             hidden_sizes=list(hidden_sizes),
             learning_rate=learning_rate,
             learning_rate_end=learning_rate_end,
+            half_life=half_life,
             gamma=gamma,
             gae_lambda=gae_lambda,
+            gae_lambda_end=gae_lambda_end,
             clip=clip,
             value_clip=value_clip,
             value_weight=value_weight,
@@ -110,7 +119,8 @@ class PPO(GuardedUpdates):
             "symmetry": symmetry,
         }
         self.learning_rate, self.learning_rate_end = learning_rate, learning_rate_end
-        self.gamma, self.gae_lambda = gamma, gae_lambda
+        self.gamma = discount(half_life, gamma, step_seconds)
+        self.gae_lambda, self.gae_lambda_end, self._lambda = gae_lambda, gae_lambda_end, gae_lambda
         self.clip, self.value_clip, self.value_weight = clip, value_clip, value_weight
         self.entropy, self.entropy_end = entropy, entropy_end
         self.normalise_returns, self.learn_threads = normalise_returns, learn_threads
@@ -154,6 +164,7 @@ class PPO(GuardedUpdates):
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = along(self.learning_rate, self.learning_rate_end, progress)
         self._entropy_weight = along(self.entropy, self.entropy_end, progress)
+        self._lambda = along(self.gae_lambda, self.gae_lambda_end, progress)
 
     @torch.no_grad()
     def prepare(self, rollout: Rollout, size: int, stale: bool = False, noise: torch.Generator | None = None) -> Batch:
@@ -177,7 +188,7 @@ class PPO(GuardedUpdates):
         truncated = rollout.truncated.clone()  # nothing is learned from an invalid step, nor through it
         truncated[:-1] |= ~rollout.valid[1:]
         advantages = generalised_advantages(
-            rewards, values, next_values, rollout.terminated, truncated, self.gamma, self.gae_lambda
+            rewards, values, next_values, rollout.terminated, truncated, self.gamma, self._lambda
         )
         chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]  # a copy, for the next rollout overwrites this
         batch = {
@@ -243,7 +254,7 @@ class PPO(GuardedUpdates):
         log_ratio = now.log_probs - batch["log_probs"]
         policy_loss = clipped_policy_loss(log_ratio, batch["advantages"], self.clip)
         value_loss = clipped_value_loss(now.values, batch["values"], batch["returns"], self.value_clip)
-        entropy = now.entropy.mean()
+        entropy = now.entropy.mean() / self.policy.head.entropy_unit
         loss = policy_loss + self.value_weight * value_loss - self._entropy_weight * entropy
         with torch.no_grad():
             kl, clipped = approximate_kl(log_ratio), clip_fraction(log_ratio, self.clip)

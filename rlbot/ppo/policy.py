@@ -37,6 +37,7 @@ class ActionHead(nn.Module, ABC):
         action_shape: of one action, as the policy stores it.
         action_dtype: of its numbers.
         arguments: what the head was made with, as plain values: a checkpoint holds them.
+        entropy_unit: nats that the entropy bonus counts as 1: the largest entropy where there is one.
         has_mirror: whether its actions have mirror images, left and right exchanged.
     """
 
@@ -44,6 +45,7 @@ class ActionHead(nn.Module, ABC):
     action_shape: tuple[int, ...] = ()
     action_dtype: torch.dtype = torch.int64
     arguments: dict[str, float]
+    entropy_unit: float = 1.0
     has_mirror: bool = False
 
     @abstractmethod
@@ -91,6 +93,7 @@ class CategoricalHead(ActionHead):
         super().__init__()
         self.num_outputs = num_actions
         self.arguments = {"num_actions": num_actions}
+        self.entropy_unit = math.log(num_actions) or 1.0
 
     @override
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,10 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "hidden_sizes": ("all at least 1", lambda sizes: all(size >= 1 for size in sizes)),
     "learning_rate": ("above 0", lambda value: 0 < value < math.inf),
     "learning_rate_end": ("not below 0", lambda value: value >= 0),
+    "half_life": ("above 0", lambda value: value > 0),
     "gamma": ("0 to 1", lambda value: 0 <= value <= 1),
     "gae_lambda": ("0 to 1", lambda value: 0 <= value <= 1),
+    "gae_lambda_end": ("0 to 1", lambda value: 0 <= value <= 1),
     "clip": ("above 0", lambda value: value > 0),
     "value_clip": ("above 0", lambda value: value > 0),
     "value_weight": ("not below 0", lambda value: value >= 0),
@@ -32,6 +34,21 @@ def check(**settings: Any) -> None:
     ]
     if wrong:
         raise ValueError(f"model: {'; '.join(wrong)}")
+
+
+def discount(half_life: float | None, gamma: float | None, step_seconds: float | None) -> float:
+    """The discount of a step, from seconds or as it is given.
+
+    Raises:
+        ValueError: both or none are given, or seconds where a step has none.
+    """
+    if gamma is not None and half_life is None:
+        return gamma
+    if gamma is not None or half_life is None:
+        raise ValueError(f"model: half_life={half_life} and gamma={gamma} (set one of them, and the other to null)")
+    if step_seconds is None:
+        raise ValueError(f"model: half_life={half_life} (data.env knows no seconds: set it to null, and gamma instead)")
+    return math.pow(0.5, step_seconds / half_life)
 
 
 def along(start: float, end: float | None, progress: float) -> float:
