@@ -63,7 +63,7 @@ class Acting:
     @torch.inference_mode()
     def outputs(self, observations: np.ndarray) -> Outputs:
         """What the head makes actions of, for observations (B, D)."""
-        return outputs_of(self.actor, self._mirror, torch.from_numpy(observations).to(self._dtype))
+        return outputs_of(self.actor, self.head, self._mirror, torch.from_numpy(observations).to(self._dtype))
 
     @torch.inference_mode()
     def __call__(self, observations: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -8,8 +8,6 @@ from gymnasium.spaces import Space
 from torch import Tensor
 from typing_extensions import override
 
-from rlbot.game.actions import NUM_CONTROLS
-from rlbot.game.observations import SIZE
 from rlbot.ppo import together
 from rlbot.ppo.gae import generalised_advantages
 from rlbot.ppo.guard import GuardedUpdates
@@ -24,7 +22,7 @@ from rlbot.ppo.losses import (
 from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
 from rlbot.ppo.policy import ActionHead, ActorCritic, Evaluation, TableHead
 from rlbot.ppo.rollout import Rollout
-from rlbot.ppo.settings import along, check, discount
+from rlbot.ppo.settings import along, check, check_numbers, discount
 from rlbot.ppo.symmetry import Mirror
 
 Batch = dict[str, Tensor]
@@ -102,11 +100,7 @@ class PPO(GuardedUpdates):
             learn_threads=learn_threads,
         )
         head = TableHead() if head is None else head
-        if symmetry is not None and not (head.has_mirror and observation_size == SIZE):
-            raise ValueError(
-                f"model: symmetry={symmetry} (needs the {SIZE} numbers and a head of {NUM_CONTROLS} controls, not "
-                f"{observation_size} numbers and {type(head).__name__})"
-            )
+        check_numbers(symmetry, head, observation_size)
         self.policy = ActorCritic(observation_size, head, hidden_sizes, layer_norm, symmetry == "canonical")
         self.mirror = Mirror() if symmetry == "augment" else None
         self.return_scale = ReturnScale()
@@ -145,8 +139,11 @@ class PPO(GuardedUpdates):
             raise ValueError(
                 f"model.head {type(head).__name__} with {head.num_outputs} outputs does not fit the actions {space}"
             )
-        if symmetry and not own_numbers:
-            raise ValueError(f"model.symmetry={symmetry} must be null with a data.env or data.observation of your own")
+        if (symmetry or head.reads_numbers) and not own_numbers:
+            raise ValueError(
+                f"model.symmetry={symmetry} (null) and a mask in model.head (false) are not for your own data.env or "
+                "data.observation"
+            )
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:

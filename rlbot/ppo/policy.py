@@ -18,6 +18,8 @@ from typing_extensions import override
 
 from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
 from rlbot.game.mirror import CONTROL_SIGNS, ROW_ORDER
+from rlbot.ppo.masks import RowMask
+from rlbot.ppo.networks import network
 from rlbot.ppo.symmetry import Mirror, sides_of
 
 
@@ -38,6 +40,7 @@ class ActionHead(nn.Module, ABC):
         action_dtype: of its numbers.
         arguments: what the head was made with, as plain values: a checkpoint holds them.
         entropy_unit: nats that the entropy bonus counts as 1: the largest entropy where there is one.
+        reads_numbers: whether it has to know the 180 numbers that an action is for.
         has_mirror: whether its actions have mirror images, left and right exchanged.
     """
 
@@ -46,6 +49,7 @@ class ActionHead(nn.Module, ABC):
     action_dtype: torch.dtype = torch.int64
     arguments: dict[str, float]
     entropy_unit: float = 1.0
+    reads_numbers: bool = False
     has_mirror: bool = False
 
     @abstractmethod
@@ -59,6 +63,10 @@ class ActionHead(nn.Module, ABC):
     @abstractmethod
     def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Of actions (B, ...) under outputs (B, O); each (B,)."""
+
+    def masked(self, outputs: Tensor, observations: Tensor) -> Tensor:
+        """Outputs (B, O) for observations (B, D), without what can do nothing there."""
+        return outputs
 
     def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
         """The actions (B, ...), those with side (B,) 1 in their mirror image; None leaves all."""
@@ -123,16 +131,29 @@ class CategoricalHead(ActionHead):
 
 
 class TableHead(CategoricalHead):
-    """One of the 90 rows of the field's standard table of controls."""
+    """One of the 90 rows of the field's standard table of controls.
+
+    Args:
+        mask: never a row that boosts without boost, or jumps in the air without a jump or flip left.
+        mask_on_ground: with mask, on the ground never a row that only steers as another does.
+    """
 
     has_mirror = True
     rows: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, mask: bool = False, mask_on_ground: bool = False) -> None:
         super().__init__(NUM_ACTIONS)
-        self.arguments = {}
+        if mask_on_ground and not mask:
+            raise ValueError("mask_on_ground=true needs mask=true")
+        self.arguments = {"mask": mask, "mask_on_ground": mask_on_ground}
+        self.reads_numbers, self.mask = mask, RowMask(mask_on_ground) if mask else None
         order = torch.from_numpy(ROW_ORDER)
         self.register_buffer("rows", torch.stack((torch.arange(NUM_ACTIONS), order)), persistent=False)
+
+    @override
+    def masked(self, outputs: Tensor, observations: Tensor) -> Tensor:
+        masked: Tensor = outputs if self.mask is None else self.mask(outputs, observations)
+        return masked
 
     @override
     def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
@@ -201,25 +222,6 @@ class GaussianHead(ActionHead):
         return isinstance(space, Box) and space.shape == (self.num_outputs,)
 
 
-def network(num_inputs: int, hidden_sizes: Sequence[int], num_outputs: int, layer_norm: bool, gain: float) -> nn.Module:
-    """Linear, LayerNorm if wanted, ReLU for each hidden size; orthogonal weights, ``gain`` for the last layer."""
-    layers: list[nn.Module] = []
-    for size in hidden_sizes:
-        layers.append(_linear(num_inputs, size, math.sqrt(2)))
-        if layer_norm:
-            layers.append(nn.LayerNorm(size))
-        layers.append(nn.ReLU(inplace=True))  # no layer before it needs its output for gradients
-        num_inputs = size
-    return nn.Sequential(*layers, _linear(num_inputs, num_outputs, gain))
-
-
-def _linear(num_inputs: int, num_outputs: int, gain: float) -> nn.Linear:
-    layer = nn.Linear(num_inputs, num_outputs)
-    nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 class Outputs(NamedTuple):
     """What an actor has to say about observations.
 
@@ -237,12 +239,16 @@ class Outputs(NamedTuple):
         return [Outputs(*part) for part in zip(torch.split(self.numbers, sizes), sides, strict=True)]
 
 
-def outputs_of(actor: nn.Module, mirror: Mirror | None, observations: Tensor) -> Outputs:
-    """The actor's outputs for observations (B, D), seen through the mirror where that brings the ball to the right."""
+def outputs_of(actor: nn.Module, head: ActionHead, mirror: Mirror | None, observations: Tensor) -> Outputs:
+    """The actor's outputs for observations (B, D), masked by the head.
+
+    With a mirror, those that have the ball to the left are seen through it.
+    """
     if mirror is None:
-        return Outputs(actor(observations), None)
+        return Outputs(head.masked(actor(observations), observations), None)
     sides = sides_of(observations)
-    return Outputs(actor(mirror(observations, sides)), sides)
+    seen = mirror(observations, sides)
+    return Outputs(head.masked(actor(seen), seen), sides)
 
 
 class ActorCritic(nn.Module):
@@ -272,7 +278,7 @@ class ActorCritic(nn.Module):
 
     def outputs(self, observations: Tensor) -> Outputs:
         """What the head makes actions of, for observations (B, D)."""
-        return outputs_of(self.actor, self.mirror, observations)
+        return outputs_of(self.actor, self.head, self.mirror, observations)
 
     def value(self, observations: Tensor) -> Tensor:
         """Values (B,) of observations (B, D)."""

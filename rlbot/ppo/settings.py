@@ -4,6 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from rlbot.game.actions import NUM_CONTROLS
+from rlbot.game.observations import SIZE
+from rlbot.ppo.policy import ActionHead
+
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "hidden_sizes": ("all at least 1", lambda sizes: all(size >= 1 for size in sizes)),
     "learning_rate": ("above 0", lambda value: 0 < value < math.inf),
@@ -34,6 +38,21 @@ def check(**settings: Any) -> None:
     ]
     if wrong:
         raise ValueError(f"model: {'; '.join(wrong)}")
+
+
+def check_numbers(symmetry: str | None, head: ActionHead, observation_size: int) -> None:
+    """See that there are the numbers and controls whose meaning symmetry and masks have to know.
+
+    Raises:
+        ValueError: there are others.
+    """
+    if symmetry is not None and not (head.has_mirror and observation_size == SIZE):
+        raise ValueError(
+            f"model: symmetry={symmetry} (needs the {SIZE} numbers and a head of {NUM_CONTROLS} controls, not "
+            f"{observation_size} numbers and {type(head).__name__})"
+        )
+    if head.reads_numbers and observation_size != SIZE:
+        raise ValueError(f"model: the mask of {type(head).__name__} needs the {SIZE} numbers, not {observation_size}")
 
 
 def discount(half_life: float | None, gamma: float | None, step_seconds: float | None) -> float:
