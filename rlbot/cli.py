@@ -133,6 +133,7 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("save_interval", "checkpoint.save_interval")
         parser.link_arguments("username", "checkpoint.username")
         parser.link_arguments("logdir", "checkpoint.folder", compute_fn=checkpoint_folder)
+        parser.link_arguments("data.step_seconds", "model.step_seconds", apply_on="instantiate")
         parser.link_arguments("data.observation_size", "model.observation_size", apply_on="instantiate")
 
     @override

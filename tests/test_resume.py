@@ -186,13 +186,13 @@ def test_edit_on_the_command_line_wins_over_the_checkpoint_and_is_told(fit, tmp_
 
 def test_yaml_edit_wins_over_the_checkpoint_and_is_logged(fit, tmp_path):
     fit(tmp_path)
-    (tmp_path / "edit.yaml").write_text("{model: {entropy: 0.5, gamma: 0.9}, username: Berta}")
+    (tmp_path / "edit.yaml").write_text("{model: {entropy: 0.5, half_life: 2.0}, username: Berta}")
     run = fit(tmp_path, "--timesteps=192", "--ckpt_path=last", f"--config={tmp_path / 'edit.yaml'}")
-    assert "[OK] Changed since the checkpoint: model.gamma 0.99 -> 0.9\n" in run.out
+    assert "[OK] Changed since the checkpoint: model.half_life 4.6 -> 2.0\n" in run.out
     assert run.scalars()["ppo/entropy_weight"] == [(64, pytest.approx(0.01)), (128, pytest.approx(0.01)), (192, 0.5)]
     assert run.load()["metadata"]["username"] == "Berta"
     texts = EventAccumulator(str(run.logdir)).Reload().Tensors("configuration/text_summary")
-    assert [(event.step, b"gamma: 0.9\n" in event.tensor_proto.string_val[0]) for event in texts][-1] == (128, True)
+    assert [(event.step, b"half_life: 2.0\n" in event.tensor_proto.string_val[0]) for event in texts][-1] == (128, True)
 
 
 def test_resume_into_another_folder_leaves_the_first_as_it_was(fit, half, tmp_path):

@@ -154,10 +154,11 @@ class Workers(Actors):
                     _answer(worker, *asked)
                 parts = [self._agents[worker.index] for worker in group]
                 seen = torch.cat([rollout.observations[t, part] for part in parts])
-                outputs = policy.actor(seen.to(device)).split([part.stop - part.start for part in parts])
-                for worker, part, output in zip(group, parts, outputs, strict=True):
-                    actions, log_probs = policy.head.sample(output, noises[worker.index])
-                    rollout.actions[t, part], rollout.log_probs[t, part] = actions.cpu(), log_probs.cpu()
+                outputs = policy.outputs(seen.to(device)).split([part.stop - part.start for part in parts])
+                for worker, part, (numbers, sides) in zip(group, parts, outputs, strict=True):
+                    actions, log_probs = policy.head.sample(numbers, noises[worker.index])
+                    rollout.actions[t, part] = policy.head.mirrored(actions, sides).cpu()
+                    rollout.log_probs[t, part] = log_probs.cpu()
                     worker.send()
 
     def _answers(self, patience: float) -> list[Any]:
