@@ -4,6 +4,7 @@ from callbacks.checkpoints import TimestepCheckpoint
 from callbacks.curriculum import Curriculum, Stage
 from callbacks.game_statistics import GameStatistics
 from callbacks.progress import TimestepProgressBar
+from callbacks.reward_ledger import RewardLedger
 from callbacks.run_summary import RunSummary
 from callbacks.stop import Stop
 from callbacks.throughput import Throughput
@@ -11,6 +12,7 @@ from callbacks.throughput import Throughput
 __all__ = [
     "Curriculum",
     "GameStatistics",
+    "RewardLedger",
     "RunSummary",
     "Stage",
     "Stop",

@@ -24,6 +24,7 @@ from typing_extensions import override
 from callbacks import (
     Curriculum,
     GameStatistics,
+    RewardLedger,
     RunSummary,
     Stop,
     Throughput,
@@ -73,6 +74,7 @@ TRAINER_DEFAULTS = {
 UNWANTED_ADVICE = ("treespec, LeafSpec", "It is recommended to use `self.log", "`broadcast_buffers` is deprecated")
 PRECISIONS = ("16-mixed", "bf16-mixed", "32-true")
 CALLBACKS: dict[str, type[L.Callback]] = {
+    "reward_ledger": RewardLedger,  # before the curriculum: an iteration belongs to the stage that it was played in
     "curriculum": Curriculum,
     "statistics": GameStatistics,
     "throughput": Throughput,

@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from callbacks import TimestepCheckpoint
+from callbacks import RewardLedger, TimestepCheckpoint
 from rlbot.__main__ import ROOT
 from rlbot.game.endings import default_endings
 from rlbot.game.rewards import default_rewards
@@ -52,7 +52,8 @@ def test_reference_run_is_the_promised_one():
 
 def test_base_yaml_and_the_code_have_the_same_defaults():
     base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text(encoding="utf-8"))
-    for cls, section in ((PPO, "model"), (RolloutDataModule, "data"), (TimestepCheckpoint, "checkpoint")):
+    ledger = (RewardLedger, "reward_ledger")
+    for cls, section in ((PPO, "model"), (RolloutDataModule, "data"), (TimestepCheckpoint, "checkpoint"), ledger):
         defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
         for name, value in base[section].items():
             if name not in ("rewards", "endings", "starts"):

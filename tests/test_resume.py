@@ -276,3 +276,15 @@ def test_first_weight_of_another_shape_is_named_with_both_shapes(fit, stopped, e
     assert (run.code, run.err.count("\n")) == (2, 1)
     assert f"{key} has shape {shapes} in this configuration" in run.err
     assert "environments created" not in run.out
+
+
+def test_resumed_run_goes_on_along_the_line_of_a_reward_terms_weight(fit, tmp_path):
+    near = '"rlbot.game.rewards.DistanceToBall", "init_args": {"weight": 1, "weight_end": 0, "falloff": 1.0e12}'  # 1
+    words = ("--timesteps=256", f'--data.rewards=[{{"class_path": {near}}}]')
+    straight = fit(tmp_path, *words).scalars()["reward/distance_to_ball"]
+    saved = tmp_path / "run" / "checkpoints" / "timesteps_000000000128.ckpt"
+    (tmp_path / "resumed").mkdir()
+    resumed = fit(tmp_path / "resumed", *words, "--data.num_workers=1", f"--ckpt_path={saved}").scalars()
+    a_minute = [900, 675, 450, 225]  # steps of 1/15 s, each worth the weight that the iteration began with
+    assert straight == [(64 * (i + 1), pytest.approx(value)) for i, value in enumerate(a_minute)]
+    assert resumed["reward/distance_to_ball"] == straight[2:]

@@ -226,7 +226,7 @@ class RolloutDataModule(L.LightningDataModule):
         """Start collecting this many timesteps with the policy as it is."""
         actors = self.open(module)
         num_steps = math.ceil(timesteps / actors.num_agents)
-        actors.begin(module.policy, num_steps, self._seed(module.trainer.global_rank, "noise"))
+        actors.begin(module.policy, num_steps, self._seed(module.trainer.global_rank, "noise"), self.progress)
         self._ahead = timesteps
 
     def collect(self, module: PPO) -> Batch:

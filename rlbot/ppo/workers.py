@@ -115,10 +115,10 @@ class Workers(Actors):
         self._opponent, self._opponent_is_new = pickle.dumps(opponent), True
 
     @override
-    def begin(self, policy: ActorCritic, num_steps: int, seed: int) -> None:
+    def begin(self, policy: ActorCritic, num_steps: int, seed: int, progress: float = 0.0) -> None:
         torch.frombuffer(self._weights, dtype=torch.float32)[: self._acting.num_weights] = weights_of(policy)
         self._policy = policy
-        self._task = ("collect", num_steps, self.num_agents, seed, self._act_here is not None)
+        self._task = ("collect", num_steps, self.num_agents, seed, progress, self._act_here is not None)
         for worker in self._workers:
             if self._opponent_is_new:
                 worker.send("opponent", self._opponent)
@@ -127,7 +127,7 @@ class Workers(Actors):
 
     @override
     def finish(self) -> Rollout:
-        _, num_steps, _, seed, _ = self._task
+        _, num_steps, _, seed, *_ = self._task
         rollout = allocate(num_steps, self.num_agents, self._size, self._acting.head, self._memory)
         if self._act_here is not None:
             self._act_for_all(rollout, seed)
