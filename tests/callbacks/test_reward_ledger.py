@@ -54,7 +54,7 @@ def test_another_stage_is_judged_anew():
 
 
 def test_return_of_a_term_is_what_a_step_gains_over_one_minus_gamma(fit, tmp_path):
-    logged = fit(tmp_path, RISING, "--timesteps=128").scalars()
+    logged = fit(tmp_path, "--model.half_life=null", "--model.gamma=0.99", RISING, "--timesteps=128").scalars()
     assert logged["return/distance_to_ball"] == [(64, pytest.approx(200)), (128, pytest.approx(600))]
     assert logged["return/goal"] == [(64, 0), (128, 0)]
     assert not [tag for tag in logged if tag.startswith("gain/")]
