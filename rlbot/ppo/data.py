@@ -66,8 +66,8 @@ class RolloutDataModule(L.LightningDataModule):
     def __init__(
         self,
         num_envs: int = 256,
-        batch_size: int = 32768,
-        minibatch_size: int = 4096,
+        batch_size: int = 16384,
+        minibatch_size: int = 2048,
         epochs: int = 2,
         total_timesteps: int = 5_000_000,
         tick_skip: int = 8,
