@@ -3,6 +3,7 @@
 import lightning as L  # noqa: N812
 from typing_extensions import override
 
+from rlbot.league.pool import RESULTS
 from rlbot.ppo.module import PPO
 
 
@@ -21,4 +22,7 @@ class GameStatistics(L.Callback):
             "game/faulty_steps": (iteration.faulty_steps, 1),
         }
         assert isinstance(pl_module, PPO)
-        pl_module.record({name: total / amount for name, (total, amount) in statistics.items() if amount})
+        shown = {
+            name: ratio for name, ratio in statistics.items() if not name.startswith(RESULTS)
+        }  # many in a long run
+        pl_module.record({name: total / amount for name, (total, amount) in shown.items() if amount})
