@@ -45,7 +45,7 @@ class RunSummary(L.Callback):
         if curriculum is not None and curriculum.stages:
             show("[OK] Curriculum restriction verified")
             for i, stage in enumerate(curriculum.stages):
-                show(f"  Stage {i}: {stage.mode} ({stage.opponent}) from {stage.from_timesteps} timesteps")
+                show(f"  Stage {i}: {stage} {stage.when}")
             show(f"  Now: stage {curriculum.index} at {data.timesteps} timesteps")
         asked = "" if self.precision in ("", trainer.precision) else f" (asked for {self.precision})"
         if str(trainer.precision).endswith("-mixed"):

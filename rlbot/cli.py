@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from callbacks import (
     Curriculum,
+    Evaluation,
     GameStatistics,
     RunSummary,
     Stop,
@@ -73,6 +74,7 @@ TRAINER_DEFAULTS = {
 UNWANTED_ADVICE = ("treespec, LeafSpec", "It is recommended to use `self.log", "`broadcast_buffers` is deprecated")
 PRECISIONS = ("16-mixed", "bf16-mixed", "32-true")
 CALLBACKS: dict[str, type[L.Callback]] = {
+    "evaluation": Evaluation,  # before those that go by what it finds and what it takes
     "curriculum": Curriculum,
     "statistics": GameStatistics,
     "throughput": Throughput,
@@ -195,7 +197,9 @@ class TrainCLI(LightningCLI):
         fit = self.config["fit"]
         self._check_shapes()
         self.datamodule.check(self.model)
-        if self._get(self.config_init, "curriculum").stages and not self.datamodule.plays_rocket_league:
+        curriculum = self._get(self.config_init, "curriculum")
+        curriculum.check(self._get(self.config_init, "evaluation"))
+        if curriculum.stages and not self.datamodule.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
         if fit.trainer.accelerator != "auto":
             raise InputError(f"trainer.accelerator={fit.trainer.accelerator}: give device instead (cpu, cuda, cuda:N)")
