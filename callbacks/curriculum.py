@@ -26,7 +26,7 @@ class Curriculum(L.Callback):
 
     Args:
         stages: in order, the first from 0 timesteps; empty leaves the environment alone (not Rocket League).
-        pool: past selves, who play in the checkpoint stages and in a share of the others.
+        pool: past selves, who play in the checkpoint stages and in the pool_share of others.
 
     Raises:
         ValueError: a mode other than 1v1, 1v2 and 2v2, stages that make no plan, a setting out of range.
@@ -47,7 +47,7 @@ class Curriculum(L.Callback):
     @property
     def _share(self) -> float:
         """Of the arenas, in which past selves play."""
-        return 1.0 if self.stages[self.index].opponent == "checkpoint" else self.past_selves.settings.share
+        return self.stages[self.index].against_past_selves
 
     def stage_at(self, timesteps: int) -> int:
         """Index of the stage that ``timesteps`` belongs to, in a plan by timesteps."""

@@ -76,19 +76,26 @@ class Stage:
 
     Args:
         mode: 1v1, 1v2 or 2v2 (the learner is the lone car in 1v2).
-        opponent: selfplay (the current policy drives all cars and learns from all, but for ``pool.share`` of the
-            arenas) or checkpoint (past selves drive the opponents in all arenas).
+        opponent: selfplay (the current policy drives all cars and learns from all) or checkpoint (past selves of this
+            run drive the opponents).
         from_timesteps: the stage begins at the first iteration boundary at or after this many timesteps.
         until: instead of from_timesteps in all stages: when this one is left; not in the last.
+        pool_share: share of a selfplay stage's arenas in which past selves drive the other team after all.
     """
 
     mode: str
     opponent: Literal["selfplay", "checkpoint"] = "selfplay"
     from_timesteps: int = 0
     until: Until | None = None
+    pool_share: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.mode} ({self.opponent})"
+
+    @property
+    def against_past_selves(self) -> float:
+        """Share of all arenas."""
+        return 1.0 if self.opponent == "checkpoint" else self.pool_share
 
     @property
     def when(self) -> str:
@@ -115,6 +122,10 @@ def check_plan(stages: Sequence[Stage]) -> None:
     for i, stage in enumerate(stages):
         if stage.mode not in ALLOWED_MODES:
             raise ValueError(f"curriculum.stages[{i}].mode={stage.mode!r}: only {', '.join(ALLOWED_MODES)} are stages")
+        if not 0 <= stage.pool_share < 1 or (stage.pool_share and stage.opponent == "checkpoint"):
+            raise ValueError(
+                f"curriculum.stages[{i}].pool_share={stage.pool_share}: 0 to below 1, and for selfplay stages only"
+            )
         if stage.until is not None and (wrong := stage.until.mistakes()):
             raise ValueError(f"curriculum.stages[{i}].until: {'; '.join(wrong)}")
     begins = [stage.from_timesteps for stage in stages]

@@ -37,7 +37,7 @@ class MixedVectorEnv(VectorEnv[FloatArray, Floats, Any]):
 
     def __init__(self, num_envs: int, share: float, mode: str, opponent: Opponent, **settings: Any) -> None:
         if num_envs < 2:
-            raise InputError("curriculum.pool.share needs at least 2 arenas in each worker: raise data.num_envs")
+            raise InputError("a stage's pool_share needs at least 2 arenas in each worker: raise data.num_envs")
         against = min(max(round(share * num_envs), 1), num_envs - 1)
         self._selfplay = RocketSimVectorEnv(num_envs - against, mode, None, **settings)
         self._against = RocketSimVectorEnv(against, mode, opponent, whole_team=True, **settings)

@@ -23,7 +23,6 @@ class PoolSettings:
     """The pool of past selves.
 
     Args:
-        share: of the arenas of a self-play stage, in which a past self drives the other team; 0 for none.
         interval: timesteps between two past selves; who plays is drawn anew with each.
         size: most past selves that are kept, at least 2, spread over the run.
         num_opponents: how many are drawn to share the arenas; one that is drawn twice has twice as many.
@@ -33,7 +32,6 @@ class PoolSettings:
         half_life: timesteps after which a result counts half.
     """
 
-    share: float = 0.0
     interval: int = 250_000
     size: int = 20
     num_opponents: int = 4
@@ -45,7 +43,6 @@ class PoolSettings:
     def check(self) -> None:
         """Raise ValueError that names all settings out of range."""
         rules = (
-            ("share", "0 to below 1", 0 <= self.share < 1),
             ("interval", "at least 1", self.interval >= 1),
             ("size", "at least 2", self.size >= 2),
             ("num_opponents", "at least 1", self.num_opponents >= 1),
