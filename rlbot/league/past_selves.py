@@ -164,6 +164,6 @@ class PastSelves:
         return ""
 
     def _find(self, name: str) -> Path:
-        """The file, also where the run's folder was moved."""
-        file = self.files.get(name, self.folder / f"{name}.ckpt")
-        return file if file.is_file() else self.folder / file.name
+        """In this run's folder, or where it was when the run that this one goes on from saved it."""
+        here = self.folder / f"{name}.ckpt"
+        return here if here.is_file() else self.files.get(name, here)
