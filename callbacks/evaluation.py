@@ -25,7 +25,8 @@ from rlbot.ppo.module import PPO
 from rlbot.ppo.rollout import one_torch_thread
 from rlbot.runs import numbered_name
 
-FIRST_GUESS = 0.4 / 300  # seconds of a core for a second of a 1v1 match, until one was measured
+FIRST_GUESS = 0.5 / 300  # seconds of a core for a second of a 1v1 match, until one was measured
+FIRST_SHARE = 5  # the first evaluation plays one in so many of the matches: it finds out what they cost
 RATED_RESULTS = 500  # newest ones that ratings are fitted to: the fit takes a second with all of a long run's
 
 
@@ -147,7 +148,8 @@ class Evaluation(L.Callback):
         past = self._past_selves(trainer, timesteps)
         num_opponents = len(self._anchors) + len(past)
         budget = None if self.max_share is None else self.max_share * self._run_seconds - self._spent
-        games = affordable_games(self.games, num_opponents, self._seconds_a_match, budget)
+        wanted = self.games if budget is None or self._spent else 2 * max(self.games // FIRST_SHARE // 2, 1)
+        games = affordable_games(wanted, num_opponents, self._seconds_a_match, budget)
         if games == 0:
             return None
         try:
