@@ -25,9 +25,9 @@ from rlbot.ppo.module import PPO
 from rlbot.ppo.rollout import one_torch_thread
 from rlbot.runs import numbered_name
 
-FIRST_GUESS = 0.5 / 300  # seconds of a core for a second of a 1v1 match, until one was measured
+FIRST_GUESS = 0.1, 0.5 / 300  # seconds for an arena, and for a second of a 1v1 match, until some were measured
 FIRST_SHARE = 5  # the first evaluation plays one in so many of the matches: it finds out what they cost
-RATED_RESULTS = 500  # newest ones that ratings are fitted to: the fit takes a second with all of a long run's
+RATED_RESULTS = 250  # newest ones that ratings are fitted to: with all of a long run's the fit would take seconds
 
 
 class _StoppedError(Exception):
@@ -90,7 +90,8 @@ class Evaluation(L.Callback):
         self.seconds_taken = 0.0  # in this iteration
         self._due_since = 0  # timesteps; 0: not due
         self._spent = self._elapsed = 0.0  # seconds of evaluations, and of the run up to the resume
-        self._seconds_a_match = FIRST_GUESS * match_seconds * MODES[mode][0]
+        an_arena, a_second = FIRST_GUESS
+        self._seconds_a_match = an_arena + a_second * match_seconds * MODES[mode][0]
         self._results: list[Result] = []
         self._begun = time.monotonic()
 
@@ -136,10 +137,11 @@ class Evaluation(L.Callback):
         folder = trainer.log_dir  # asks all processes
         found = together.from_first(lambda: self._evaluate(trainer, ppo, folder))
         self.seconds_taken = time.monotonic() - begun
+        self._spent += self.seconds_taken
         if found is not None:
             self._due_since = 0
             self.win_rates_low |= found.win_rates_low
-            ppo.record(found.scalars)
+            ppo.record(found.scalars | {"evaluation/wall_time_share": self._spent / self._run_seconds})
 
     def _evaluate(self, trainer: L.Trainer, module: PPO, folder: str | None) -> Found | None:
         """Play if the time allows it; None puts it off."""
@@ -148,7 +150,7 @@ class Evaluation(L.Callback):
         past = self._past_selves(trainer, timesteps)
         num_opponents = len(self._anchors) + len(past)
         budget = None if self.max_share is None else self.max_share * self._run_seconds - self._spent
-        wanted = self.games if budget is None or self._spent else 2 * max(self.games // FIRST_SHARE // 2, 1)
+        wanted = self.games if budget is None or self._results else 2 * max(self.games // FIRST_SHARE // 2, 1)
         games = affordable_games(wanted, num_opponents, self._seconds_a_match, budget)
         if games == 0:
             return None
@@ -159,12 +161,9 @@ class Evaluation(L.Callback):
             return None
         except Exception as error:  # whatever it is, training is worth more
             module.print(f"[ERROR] No evaluation at {timesteps} timesteps ({error!r}): training goes on")
-            played = {}
-        seconds = time.monotonic() - begun
-        self._spent += seconds
-        self._seconds_a_match = seconds / (games * num_opponents)
-        if not played:
             return Found({}, {})
+        seconds = time.monotonic() - begun
+        self._seconds_a_match = seconds / (games * num_opponents)
         named = {**{name: name for name in self._anchors}, **{tag: file.stem for tag, file in past.items()}}
         found = {tag: self._summary(timesteps, named[tag], results) for tag, results in played.items()}
         self._note([Result.of(one) for one in found.values()], module, folder)
@@ -236,7 +235,6 @@ class Evaluation(L.Callback):
             "evaluation/touches_per_minute": sum(touches) / len(touches),
             "evaluation/games": games,
             "evaluation/put_off_timesteps": timesteps - self._due_since,
-            "evaluation/wall_time_share": self._spent / max(self._run_seconds, 1e-9),
         }
 
 

@@ -97,11 +97,6 @@ class Stage:
         """Share of all arenas."""
         return 1.0 if self.opponent == "checkpoint" else self.pool_share
 
-    @property
-    def when(self) -> str:
-        """For people: when it begins, or when it is left."""
-        return f"from {self.from_timesteps} timesteps" if self.until is None else f"until {self.until}"
-
 
 def default_stages() -> list[Stage]:
     """The plan of ``configs/base.yaml``."""
@@ -111,6 +106,13 @@ def default_stages() -> list[Stage]:
 def by_results(stages: Sequence[Stage]) -> bool:
     """Whether the plan goes by what is measured and not by timesteps alone."""
     return any(stage.until is not None for stage in stages)
+
+
+def described(stages: Sequence[Stage]) -> list[str]:
+    """A line for each stage, for people: when it begins, or when it is left."""
+    if not by_results(stages):
+        return [f"{stage} from {stage.from_timesteps} timesteps" for stage in stages]
+    return [f"{stage} to the end" if stage.until is None else f"{stage} until {stage.until}" for stage in stages]
 
 
 def check_plan(stages: Sequence[Stage]) -> None:

@@ -141,6 +141,20 @@ def test_what_matches_cost_is_measured(tmp_path):
     assert 0 < 6 * a_match < spent < elapsed
 
 
+class Signal(Stop):
+    """A signal comes while the last iteration is learned from."""
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.signum = 2
+
+
+def test_signal_ends_the_matches_at_once(tmp_path):
+    stopped = small(match_seconds=3000.0, games=20)
+    train(tmp_path, Signal(), stopped)
+    assert not (tmp_path / "ratings.jsonl").exists()
+    assert stopped.state_dict()["due_since"] == 32
+
+
 def test_opponent_that_breaks_down_ends_no_run(tmp_path, capsys):
     """A policy of another observation fails in its first step."""
     selves = PastSelves(PoolSettings())
