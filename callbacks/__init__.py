@@ -5,6 +5,7 @@ from callbacks.curriculum import Curriculum
 from callbacks.evaluation import Evaluation
 from callbacks.game_statistics import GameStatistics
 from callbacks.progress import TimestepProgressBar
+from callbacks.reward_ledger import RewardLedger
 from callbacks.run_summary import RunSummary
 from callbacks.stages import Stage, Until
 from callbacks.stop import Stop
@@ -14,6 +15,7 @@ __all__ = [
     "Curriculum",
     "Evaluation",
     "GameStatistics",
+    "RewardLedger",
     "RunSummary",
     "Stage",
     "Stop",

@@ -63,12 +63,14 @@ class Curriculum(L.Callback):
         if "pool" in state_dict:
             self.past_selves.load_state_dict(state_dict["pool"])
 
-    def check(self, evaluation: Evaluation) -> None:
-        """See that what the stages wait for is measured.
+    def check(self, evaluation: Evaluation, plays_rocket_league: bool = True) -> None:
+        """See that the stages can be played, and that what they wait for is measured.
 
         Raises:
-            InputError: a win rate against somebody who is not played.
+            InputError: another environment, or a win rate against somebody who is not played.
         """
+        if self.stages and not plays_rocket_league:
+            raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
         played = () if evaluation.interval is None else evaluation.anchors
         asked = {name for stage in self.stages if stage.until is not None for name in stage.until.win_rate}
         if missing := sorted(asked.difference(played)):

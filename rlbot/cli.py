@@ -25,6 +25,7 @@ from callbacks import (
     Curriculum,
     Evaluation,
     GameStatistics,
+    RewardLedger,
     RunSummary,
     Stop,
     Throughput,
@@ -75,6 +76,7 @@ UNWANTED_ADVICE = ("treespec, LeafSpec", "It is recommended to use `self.log", "
 PRECISIONS = ("16-mixed", "bf16-mixed", "32-true")
 CALLBACKS: dict[str, type[L.Callback]] = {
     "evaluation": Evaluation,  # before those that go by what it finds and what it takes
+    "reward_ledger": RewardLedger,  # before the curriculum: an iteration belongs to the stage that it was played in
     "curriculum": Curriculum,
     "statistics": GameStatistics,
     "throughput": Throughput,
@@ -116,10 +118,7 @@ class TrainCLI(LightningCLI):
             "--device", type=str, default="auto", help="auto (CUDA if there is any), cpu, cuda, or cuda:N."
         )
         parser.add_argument(
-            "--logdir",
-            type=str,
-            default="logs/latest_run",
-            help="The run's folder; an earlier run there is moved aside.",
+            "--logdir", type=str, default="logs/latest_run", help="The run's folder; an earlier one is moved aside."
         )
         parser.add_argument("--save_interval", type=int, default=10_000, help="Timesteps that last.ckpt may be behind.")
         parser.add_argument(
@@ -135,6 +134,7 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("save_interval", "checkpoint.save_interval")
         parser.link_arguments("username", "checkpoint.username")
         parser.link_arguments("logdir", "checkpoint.folder", compute_fn=checkpoint_folder)
+        parser.link_arguments("data.step_seconds", "model.step_seconds", apply_on="instantiate")
         parser.link_arguments("data.observation_size", "model.observation_size", apply_on="instantiate")
 
     @override
@@ -197,10 +197,8 @@ class TrainCLI(LightningCLI):
         fit = self.config["fit"]
         self._check_shapes()
         self.datamodule.check(self.model)
-        curriculum = self._get(self.config_init, "curriculum")
-        curriculum.check(self._get(self.config_init, "evaluation"))
-        if curriculum.stages and not self.datamodule.plays_rocket_league:
-            raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
+        curriculum, evaluation = (self._get(self.config_init, key) for key in ("curriculum", "evaluation"))
+        curriculum.check(evaluation, self.datamodule.plays_rocket_league)
         if fit.trainer.accelerator != "auto":
             raise InputError(f"trainer.accelerator={fit.trainer.accelerator}: give device instead (cpu, cuda, cuda:N)")
         given = self._get(self.config_init, "trainer")

@@ -17,7 +17,7 @@ BASE = str(ROOT / "configs" / "base.yaml")
 TRAIN = str(ROOT / "scripts" / "train.py")
 TINY = """
 trainer: {precision: 32-true}
-model: {hidden_sizes: [8], learning_rate: 8.0e-4, gamma: 0.99, entropy: 0.01}
+model: {hidden_sizes: [8], learning_rate: 8.0e-4, entropy: 0.01}
 data: {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1}
 curriculum: {stages: [{mode: 1v1}]}
 checkpoint: {interval: 64}

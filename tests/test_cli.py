@@ -163,6 +163,9 @@ def test_setting_of_a_wrong_type_is_named(fit, tmp_path, text, name):
         ("data: {starts: [{class_path: rlbot.game.starts.Kickoff, init_args: {weight: 0}}]}", "starts"),
         ("data: {endings: [{class_path: rlbot.game.endings.Clock, init_args: {seconds: 0}}]}", "Clock.seconds=0"),
         ("model: {gamma: 1.5}", "gamma=1.5"),
+        ("model: {gamma: 0.99}", "half_life=4.6 and gamma=0.99"),
+        ("model: {half_life: null}", "half_life=None and gamma=None"),
+        ("model: {half_life: 0}", "half_life=0.0"),
         ("model: {clip: .nan}", "clip"),
         ("model: {learning_rate: .inf}", "learning_rate"),
         ("model: {hidden_sizes: [8, 0]}", "hidden_sizes=[8, 0]"),
@@ -268,11 +271,13 @@ def test_module_allowed_on_the_command_line_is_imported(fit, tmp_path, canary):
 
 def test_curriculum_needs_rocket_league(fit, tmp_path):
     cartpole = "data: {env: {class_path: gymnasium.make_vec, init_args: {id: CartPole-v1, num_envs: 2}}}"
-    refuses(fit(tmp_path, edited(tmp_path, cartpole)))
+    refuses(fit(tmp_path, edited(tmp_path, cartpole)), "half_life=4.6 (data.env knows no seconds")
+    without_seconds = f"{cartpole}\nmodel: {{half_life: null, gamma: 0.99}}"
+    refuses(fit(tmp_path, edited(tmp_path, without_seconds)), "model.head TableHead")
 
 
 def test_help_explains_settings_in_ascii(fit, tmp_path):
     run = fit(tmp_path, "--help")
     assert (run.code, run.out.isascii()) == (0, True)
     assert "--timesteps" in run.out
-    assert "halves the future every 4.6 s" in " ".join(run.out.split())
+    assert "4.6 s is a discount of 0.99" in " ".join(run.out.split())

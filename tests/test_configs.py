@@ -6,7 +6,7 @@ import shlex
 import pytest
 import yaml
 
-from callbacks import Evaluation, TimestepCheckpoint
+from callbacks import Evaluation, RewardLedger, TimestepCheckpoint
 from rlbot.__main__ import ROOT
 from rlbot.game.endings import default_endings
 from rlbot.game.rewards import default_rewards
@@ -55,7 +55,7 @@ def test_base_yaml_and_the_code_have_the_same_defaults():
     base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text(encoding="utf-8"))
     assert PoolSettings(**base["curriculum"]["pool"]) == PoolSettings()
     classes = {"model": PPO, "data": RolloutDataModule, "checkpoint": TimestepCheckpoint, "evaluation": Evaluation}
-    for section, cls in classes.items():
+    for section, cls in (classes | {"reward_ledger": RewardLedger}).items():
         defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
         for name, value in base[section].items():
             if name not in ("rewards", "endings", "starts"):

@@ -2,7 +2,11 @@
 
 import re
 
+import numpy as np
+import pytest
+
 from rlbot.__main__ import ROOT
+from rlbot.game import rewards, saved_starts, situations, starts
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -20,6 +24,23 @@ def test_own_reward_of_the_readme_trains_and_is_logged(fit, tmp_path, monkeypatc
     run = fit(tmp_path, "--config=mine.yaml", "--allow", "my_rewards")
     assert run.code == 0
     assert [step for step, _ in run.scalars()["reward/high_touch"]] == [64, 128]
+
+
+@pytest.mark.parametrize(
+    ("base", "module"),
+    [(rewards.Reward, rewards), (starts.Start, starts), (starts.Start, situations), (starts.Start, saved_starts)],
+)
+def test_readme_names_every_term_and_every_opening_position(base, module):
+    made = {name for name, part in vars(module).items() if isinstance(part, type) and issubclass(part, base)}
+    assert [name for name in made - {base.__name__} if f"`{name}`" not in README] == []
+
+
+def test_opening_positions_of_the_readme_train(fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    team, rng = np.array([0, 1]), np.random.default_rng(0)
+    saved_starts.save_starts("my_positions.npz", team, [starts.RandomStart()(rng, team)])
+    (tmp_path / "mine.yaml").write_text(block("yaml", "SavedStart"), encoding="utf-8")
+    assert fit(tmp_path, "--config=mine.yaml").code == 0
 
 
 def test_own_callback_of_the_readme_runs(fit, tmp_path, monkeypatch):

@@ -187,13 +187,13 @@ def test_edit_on_the_command_line_wins_over_the_checkpoint_and_is_told(fit, tmp_
 
 def test_yaml_edit_wins_over_the_checkpoint_and_is_logged(fit, tmp_path):
     fit(tmp_path)
-    (tmp_path / "edit.yaml").write_text("{model: {entropy: 0.5, gamma: 0.9}, username: Berta}")
+    (tmp_path / "edit.yaml").write_text("{model: {entropy: 0.5, half_life: 2.0}, username: Berta}")
     run = fit(tmp_path, "--timesteps=192", "--ckpt_path=last", f"--config={tmp_path / 'edit.yaml'}")
-    assert "[OK] Changed since the checkpoint: model.gamma 0.99 -> 0.9\n" in run.out
+    assert "[OK] Changed since the checkpoint: model.half_life 4.6 -> 2.0\n" in run.out
     assert run.scalars()["ppo/entropy_weight"] == [(64, pytest.approx(0.01)), (128, pytest.approx(0.01)), (192, 0.5)]
     assert run.load()["metadata"]["username"] == "Berta"
     texts = EventAccumulator(str(run.logdir)).Reload().Tensors("configuration/text_summary")
-    assert [(event.step, b"gamma: 0.9\n" in event.tensor_proto.string_val[0]) for event in texts][-1] == (128, True)
+    assert [(event.step, b"half_life: 2.0\n" in event.tensor_proto.string_val[0]) for event in texts][-1] == (128, True)
 
 
 def test_resume_into_another_folder_leaves_the_first_as_it_was(fit, half, tmp_path):
@@ -277,3 +277,15 @@ def test_first_weight_of_another_shape_is_named_with_both_shapes(fit, stopped, e
     assert (run.code, run.err.count("\n")) == (2, 1)
     assert f"{key} has shape {shapes} in this configuration" in run.err
     assert "environments created" not in run.out
+
+
+def test_resumed_run_goes_on_along_the_line_of_a_reward_terms_weight(fit, tmp_path):
+    near = '"rlbot.game.rewards.DistanceToBall", "init_args": {"weight": 1, "weight_end": 0, "falloff": 1.0e12}'  # 1
+    words = ("--timesteps=256", f'--data.rewards=[{{"class_path": {near}}}]')
+    straight = fit(tmp_path, *words).scalars()["reward/distance_to_ball"]
+    saved = tmp_path / "run" / "checkpoints" / "timesteps_000000000128.ckpt"
+    (tmp_path / "resumed").mkdir()
+    resumed = fit(tmp_path / "resumed", *words, "--data.num_workers=1", f"--ckpt_path={saved}").scalars()
+    a_minute = [900, 675, 450, 225]  # steps of 1/15 s, each worth the weight that the iteration began with
+    assert straight == [(64 * (i + 1), pytest.approx(value)) for i, value in enumerate(a_minute)]
+    assert resumed["reward/distance_to_ball"] == straight[2:]

@@ -239,6 +239,10 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, Any]):
             infos,
         )
 
+    def anneal(self, progress: float) -> None:
+        """Give the reward terms the weights they have when this share of a training run is done."""
+        self.match.anneal(progress)
+
     def take_statistics(self) -> dict[str, tuple[float, float]]:
         """What your cars did since the last call: total and amount by TensorBoard tag."""
         return self.match.take_statistics()

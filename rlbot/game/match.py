@@ -12,7 +12,7 @@ import numpy as np
 from rlbot.game.actions import NUM_CONTROLS
 from rlbot.game.endings import Ending, default_endings
 from rlbot.game.observations import DefaultObservation, Observation, shuffled_others
-from rlbot.game.rewards import Reward, default_rewards
+from rlbot.game.rewards import Reward, default_rewards, mixing
 from rlbot.game.starts import Start, default_starts, draw
 from rlbot.game.statistics import GameStatistics
 from rlbot.sim.arenas import ArenaBatch
@@ -94,6 +94,11 @@ class Match:
         self.num_learners = self.num_cars if opponent is None else MODES[mode][0] if whole_team else 1
         self.observation = DefaultObservation() if observation is None else observation
         self.rewards = default_rewards() if rewards is None else list(rewards)
+        self._mixing = [
+            (k, mixing(self.team, reward.team_spirit, reward.zero_sum).T)
+            for k, reward in enumerate(self.rewards)
+            if reward.team_spirit or reward.zero_sum
+        ]
         self.endings = default_endings() if endings is None else list(endings)
         self.starts = default_starts() if starts is None else list(starts)
         names = [reward.name for reward in self.rewards]
@@ -105,6 +110,11 @@ class Match:
         self._seconds = {"observe": 0.0, "reward": 0.0, "infer": 0.0}
         self._observations = np.zeros((num_arenas, self.num_cars, self.observation.size), np.float32)
         self._order = np.zeros((num_arenas, self.num_cars, self.num_cars - 1), np.int64)
+        self.anneal(0.0)
+
+    def anneal(self, progress: float) -> None:
+        """Give every reward term the weight it has when this share of ``total_timesteps`` is done."""
+        self._weights = [reward.weight_at(progress) for reward in self.rewards]
 
     @property
     def arenas(self) -> ArenaBatch:
@@ -150,8 +160,10 @@ class Match:
         live = ~state.faulty if active is None else active & ~state.faulty
         begun = time.perf_counter()
         terms = np.empty((len(self.rewards), self.num_arenas, self.num_cars), np.float32)
-        for k, reward in enumerate(self.rewards):
-            terms[k] = reward.weight * reward(state)
+        for k, (reward, weight) in enumerate(zip(self.rewards, self._weights, strict=True)):
+            terms[k] = weight * reward(state)
+        for k, shares in self._mixing:
+            terms[k] = terms[k] @ shares
         if not np.isfinite(terms).all():
             broken = [r.name for r, term in zip(self.rewards, terms, strict=True) if not np.isfinite(term).all()]
             raise ValueError(f"reward {', '.join(broken)} is NaN or infinite")

@@ -79,6 +79,11 @@ class MixedVectorEnv(VectorEnv[FloatArray, Floats, Any]):
             infos[name] = np.concatenate([info.get(name, nothing) for info, nothing in given])
         return observations, rewards, terminated, truncated, infos
 
+    def anneal(self, progress: float) -> None:
+        """See ``RocketSimVectorEnv``."""
+        for part in self._parts:
+            part.anneal(progress)
+
     def take_statistics(self) -> dict[str, tuple[float, float]]:
         """What your cars did since the last call: total and amount by tag."""
         taken: dict[str, tuple[float, float]] = {}

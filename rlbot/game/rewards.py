@@ -11,7 +11,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from rlbot.sim.state import BACK_WALL_Y, BALL_MAX_SPEED, BALL_RADIUS, CAR_MAX_SPEED, GameState, unit
+from rlbot.sim.state import (
+    BACK_WALL_Y,
+    BALL_MAX_SPEED,
+    BALL_RADIUS,
+    CAR_MAX_SPEED,
+    CEILING_Z,
+    FloatArray,
+    GameState,
+    IntArray,
+    unit,
+)
 
 Floats: TypeAlias = "NDArray[np.floating[Any]]"
 
@@ -24,11 +34,29 @@ class Reward(ABC):
     """One term of the reward.
 
     Args:
-        weight: factor of this term in the sum.
+        weight: factor of this term in the sum, at the start.
+        weight_end: weight at total_timesteps, reached along a line; null keeps it constant.
+        team_spirit: share of a car's term that is its team's mean instead of its own: 0 to 1.
+        zero_sum: subtract the mean of the opponents' cars, for what they should prevent.
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
-        self.weight = weight
+    def __init__(
+        self,
+        weight: float = 1.0,
+        weight_end: float | None = None,
+        team_spirit: float = 0.0,
+        zero_sum: bool = False,
+    ) -> None:
+        if not 0 <= team_spirit <= 1:
+            raise ValueError(f"{type(self).__name__}.team_spirit={team_spirit} must be 0 to 1")
+        self.weight, self.weight_end = weight, weight_end
+        self.team_spirit, self.zero_sum = team_spirit, zero_sum
+
+    def weight_at(self, progress: float) -> float:
+        """The weight when this share of ``total_timesteps`` is done."""
+        if self.weight_end is None:
+            return self.weight
+        return self.weight + (self.weight_end - self.weight) * min(progress, 1.0)
 
     @property
     def name(self) -> str:
@@ -40,12 +68,33 @@ class Reward(ABC):
         """(A, C) the unweighted term of this step."""
 
 
+def mixing(team: IntArray, team_spirit: float, zero_sum: bool) -> FloatArray:
+    """(C, C) how much of every car's own term (columns) each car of ``team`` (C,) is given (rows).
+
+    First team spirit s: (1 - s) x own + s x mean of the team. Then, if ``zero_sum``, minus the opponents' mean.
+    """
+    mates = (team[:, None] == team).astype(np.float32)
+    shared = (1 - team_spirit) * np.eye(len(team)) + team_spirit * mates / mates.sum(axis=1, keepdims=True)
+    if zero_sum:
+        others = 1 - mates
+        shared = shared - others / others.sum(axis=1, keepdims=True)
+    return np.asarray(shared, np.float32)
+
+
 class Goal(Reward):
     """+1 for every car of the team that scores, -1 for every car of the team that concedes."""
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        return state.goal[:, None] * np.where(state.cars.team == 0, np.float32(1), np.float32(-1))
+        return _goal(state)
+
+
+class Concede(Reward):
+    """-1 for every car of the team that concedes, on top of what ``Goal`` takes from it."""
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        return np.minimum(_goal(state), 0)
 
 
 class Touch(Reward):
@@ -54,6 +103,67 @@ class Touch(Reward):
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         return state.cars.touched.astype(np.float32)
+
+
+class TouchSpeed(Reward):
+    """At a touch, how much the ball's velocity changed in the step, as a share of its top speed: 0 to 2.
+
+    Gravity and bounces in the same step count too: without a hit of the car, a step of gravity makes 0.007.
+    """
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        change = state.ball.velocity - state.ball.velocity_before
+        share: Floats = np.sqrt(np.vecdot(change, change)) / np.float32(BALL_MAX_SPEED)
+        return state.cars.touched * share[:, None]
+
+
+class TouchTowardGoal(Reward):
+    """At a touch, how much faster the ball moves toward the opponents' goal than before, as a share of its top speed.
+
+    Along the line from the ball to the goal's centre: 2 to -2, below 0 for a touch that takes it off that way.
+    """
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        return state.cars.touched * _toward_goal(state, state.ball.velocity - state.ball.velocity_before)
+
+
+class AerialTouch(Reward):
+    """At a touch of a high ball with fewer than three wheels on ground or wall, its height as a share of the ceiling's.
+
+    Args:
+        weight: see ``Reward``, as the rest.
+        height: of the ball's centre, uu; on the ground it is 93, a jump reaches some 250.
+    """
+
+    def __init__(self, weight: float = 1.0, height: float = 250.0, **mixing: Any) -> None:
+        super().__init__(weight, **mixing)
+        self.height = height
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        z = state.ball.position[:, None, 2]
+        counts = state.cars.touched & ~state.cars.on_ground & (z > self.height)
+        share: Floats = counts * z / np.float32(CEILING_Z)
+        return share
+
+
+class DistanceToBall(Reward):
+    """Closeness of the car to the ball: 1 in its centre, less by a factor of e with every ``falloff``.
+
+    Args:
+        weight: see ``Reward``, as the rest.
+        falloff: uu.
+    """
+
+    def __init__(self, weight: float = 1.0, falloff: float = 1500.0, **mixing: Any) -> None:
+        super().__init__(weight, **mixing)
+        self.falloff = _positive(self, falloff)
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        return _closeness(state.to_ball, self.falloff)
 
 
 class SpeedTowardBall(Reward):
@@ -70,9 +180,24 @@ class BallTowardGoal(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        to_goal = unit(GOALS - state.ball.position[:, None])  # (A, 2, 3)
-        speed: Floats = np.vecdot(state.ball.velocity[:, None], to_goal) / np.float32(BALL_MAX_SPEED)
-        return speed[:, state.cars.team]
+        return _toward_goal(state, state.ball.velocity)
+
+
+class BallToGoalDistance(Reward):
+    """Closeness of the ball to the opponents' goal: 1 in its centre, less by a factor of e with every ``falloff``.
+
+    Args:
+        weight: see ``Reward``, as the rest.
+        falloff: uu; RLGym's LiuDistanceBallToGoalReward has 12,000.
+    """
+
+    def __init__(self, weight: float = 1.0, falloff: float = 12_000.0, **mixing: Any) -> None:
+        super().__init__(weight, **mixing)
+        self.falloff = _positive(self, falloff)
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        return _closeness(GOALS - state.ball.position[:, None], self.falloff)[:, state.cars.team]
 
 
 class FacingBall(Reward):
@@ -91,6 +216,24 @@ class BoostKept(Reward):
         """See ``Reward``."""
         share: Floats = np.sqrt(state.cars.boost * np.float32(0.01))
         return share
+
+
+class BoostGained(Reward):
+    """How much the square root of the boost share rose in the step; 0 when it fell. A respawn gains nothing."""
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        before, now = (np.sqrt(boost * np.float32(0.01)) for boost in (state.cars.boost_before, state.cars.boost))
+        gained: Floats = np.maximum(now - before, 0)
+        return gained
+
+
+class InAir(Reward):
+    """1 while fewer than three wheels are on the ground or a wall, and the car is not demolished."""
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        return (~(state.cars.on_ground | state.cars.demolished)).astype(np.float32)
 
 
 class Demolition(Reward):
@@ -115,6 +258,30 @@ class Shot(Reward):
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         return state.cars.shots
+
+
+def _goal(state: GameState) -> Floats:
+    """(A, C) +1 in the step in which the car's team scores, -1 in that in which it concedes."""
+    return state.goal[:, None] * np.where(state.cars.team == 0, np.float32(1), np.float32(-1))
+
+
+def _toward_goal(state: GameState, velocity: FloatArray) -> Floats:
+    """(A, C) part of (A, 3) along the line from the ball to the opponents' goal, as a share of the ball's top speed."""
+    to_goal = unit(GOALS - state.ball.position[:, None])  # (A, 2, 3)
+    speed: Floats = np.vecdot(velocity[:, None], to_goal) / np.float32(BALL_MAX_SPEED)
+    return speed[:, state.cars.team]
+
+
+def _closeness(way: FloatArray, falloff: float) -> Floats:
+    """(A, N) how near the ends of (A, N, 3) are: 1 to 0."""
+    near: Floats = np.exp(np.sqrt(np.vecdot(way, way)) * np.float32(-1 / falloff))
+    return near
+
+
+def _positive(term: Reward, falloff: float) -> float:
+    if not falloff > 0:
+        raise ValueError(f"{type(term).__name__}.falloff={falloff} must be above 0")
+    return falloff
 
 
 def default_rewards() -> list[Reward]:

@@ -18,6 +18,7 @@ from rlbot.sim.state import (
 )
 
 CAR_REST_Z = 17.0
+OPEN_FIELD = np.array([SIDE_WALL_X - 600, BACK_WALL_Y - 700])  # clear of the walls and their curves
 CORNER_SUM = 7500.0  # |x| + |y| below this is clear of the corner walls (8064) and their curves
 KICKOFF_BOOST = 100 / 3
 # x, y and yaw of the five blue kickoff places; orange's are the same turned 180 degrees.
@@ -90,12 +91,13 @@ class RandomStart(Start):
     def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
         """See ``Start``."""
         num_cars = len(team)
-        wide, deep = SIDE_WALL_X - 600, BACK_WALL_Y - 700  # clear of the walls and their curves
+        wide, deep = OPEN_FIELD
         ball = rng.uniform([-wide, -deep, BALL_RADIUS + 2], [wide, deep, CEILING_Z - 500])
         while np.abs(ball[:2]).sum() >= CORNER_SUM:
             ball[:2] = rng.uniform([-wide, -deep], [wide, deep])
         ball[2] = ball[2] if rng.random() < 0.5 else BALL_RADIUS + 2
-        position = self._apart(rng, num_cars, ball, np.array([wide, deep]))
+        position = np.zeros((num_cars, 3))
+        position[:, :2] = apart(rng, num_cars, [ball[:2]], OPEN_FIELD)
         grounded = rng.random(num_cars) < self.on_ground
         position[:, 2] = np.where(grounded, CAR_REST_Z, rng.uniform(150, CEILING_Z - 300, num_cars))
         angles = rng.uniform([-np.pi, -np.pi / 2, -np.pi], [np.pi, np.pi / 2, np.pi], (num_cars, 3))
@@ -115,22 +117,6 @@ class RandomStart(Start):
             car_boost=rng.uniform(0, 100, num_cars),
         )
 
-    @staticmethod
-    def _apart(rng: np.random.Generator, num_cars: int, ball: np.ndarray, half: np.ndarray) -> np.ndarray:
-        """Places on the plane at least 400 uu from the ball and each other: bodies put into one place break physics."""
-        taken, position = [ball[:2]], np.zeros((num_cars, 3))
-        for c in range(num_cars):
-            while True:
-                place = rng.uniform(-half, half)
-                if (
-                    np.abs(place).sum() < CORNER_SUM
-                    and min(float(np.linalg.norm(place - other)) for other in taken) > 400
-                ):
-                    break
-            taken.append(place)
-            position[c, :2] = place
-        return position
-
 
 class NearBall(Start):
     """The ball rolls on the ground and every car stands near it, more or less facing it: many touches early on.
@@ -149,34 +135,74 @@ class NearBall(Start):
     def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
         """See ``Start``."""
         num_cars = len(team)
-        clear = np.array([SIDE_WALL_X - 500, BACK_WALL_Y - 600])
-        while True:
-            ball = rng.uniform(400 - clear, clear - 400)
-            if np.abs(ball).sum() < CORNER_SUM - 600:
-                break
-        # Each car in a sector of its own and inside the field, so that no two bodies are put into one place.
-        sector = 2 * np.pi / num_cars
-        bearing = rng.uniform(-np.pi, np.pi) + sector * (rng.permutation(num_cars) + rng.uniform(0.3, 0.7, num_cars))
-        outward = np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
-        to_edge = ((clear - ball * np.sign(outward)) / np.maximum(np.abs(outward), 1e-9)).min(axis=-1)
-        corners = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
-        toward = np.maximum(outward @ corners.T, 1e-9)  # (C, 4)
-        to_corner = ((CORNER_SUM - corners @ ball) / toward).min(axis=-1)
-        distance = np.minimum(rng.uniform(400, self.farthest, num_cars), np.minimum(to_edge, to_corner))
-        place = ball + distance[:, None] * outward
-        to_ball = ball - place
-        yaw = np.arctan2(to_ball[:, 1], to_ball[:, 0]) + rng.uniform(-self.aside, self.aside, num_cars)
-        ahead = np.stack([np.cos(yaw), np.sin(yaw), np.zeros(num_cars)], axis=-1)
-        return ArenaStart(
-            ball_position=np.array([*ball, BALL_RADIUS + 2]),
+        ball, place = gathered(rng, num_cars, self.farthest)
+        yaw = heading(ball - place) + rng.uniform(-self.aside, self.aside, num_cars)
+        return driving(
+            ball=np.array([*ball, BALL_RADIUS + 2]),
             ball_velocity=np.array([*rng.uniform(-500, 500, 2), 0]),
-            ball_angular_velocity=np.zeros(3),
-            car_position=np.concatenate([place, np.full((num_cars, 1), CAR_REST_Z)], axis=1),
-            car_yaw_pitch_roll=np.stack([yaw, np.zeros(num_cars), np.zeros(num_cars)], axis=-1),
-            car_velocity=ahead * rng.uniform(0, CAR_MAX_SPEED / 2, (num_cars, 1)),
-            car_angular_velocity=np.zeros((num_cars, 3)),
-            car_boost=rng.uniform(0, 100, num_cars),
+            place=place,
+            yaw=yaw,
+            speed=rng.uniform(0, CAR_MAX_SPEED / 2, num_cars),
+            boost=rng.uniform(0, 100, num_cars),
         )
+
+
+def driving(
+    ball: np.ndarray,
+    ball_velocity: np.ndarray,
+    place: np.ndarray,
+    yaw: np.ndarray,
+    speed: np.ndarray,
+    boost: np.ndarray,
+) -> ArenaStart:
+    """Cars on the ground at place (C, 2) that drive where their noses point: yaw, speed and boost are (C,)."""
+    flat = np.zeros(len(yaw))
+    ahead = np.stack([np.cos(yaw), np.sin(yaw), flat], axis=-1)
+    return ArenaStart(
+        ball_position=ball,
+        ball_velocity=ball_velocity,
+        ball_angular_velocity=np.zeros(3),
+        car_position=np.concatenate([place, np.full((len(yaw), 1), CAR_REST_Z)], axis=1),
+        car_yaw_pitch_roll=np.stack([yaw, flat, flat], axis=-1),
+        car_velocity=ahead * speed[:, None],
+        car_angular_velocity=np.zeros((len(yaw), 3)),
+        car_boost=boost,
+    )
+
+
+def heading(way: np.ndarray) -> np.ndarray:
+    """(C,) yaw of a nose that points along (C, 2)."""
+    return np.asarray(np.arctan2(way[:, 1], way[:, 0]))
+
+
+def apart(rng: np.random.Generator, num_cars: int, taken: Sequence[np.ndarray], half: np.ndarray) -> np.ndarray:
+    """(num_cars, 2) places within ``half``, 400 uu from those taken and each other: bodies in one break physics."""
+    places = list(taken)
+    for _ in range(num_cars):
+        while True:
+            place = rng.uniform(-half, half)
+            if np.abs(place).sum() < CORNER_SUM and min(float(np.linalg.norm(place - other)) for other in places) > 400:
+                break
+        places.append(place)
+    return np.array(places[len(taken) :]).reshape(num_cars, 2)
+
+
+def gathered(rng: np.random.Generator, num_cars: int, farthest: float) -> tuple[np.ndarray, np.ndarray]:
+    """A middle (2,) and places (C, 2) around it, 400 to ``farthest`` uu away: each car in a sector of its own."""
+    clear = np.array([SIDE_WALL_X - 500, BACK_WALL_Y - 600])
+    while True:
+        middle = rng.uniform(400 - clear, clear - 400)
+        if np.abs(middle).sum() < CORNER_SUM - 600:
+            break
+    sector = 2 * np.pi / num_cars
+    bearing = rng.uniform(-np.pi, np.pi) + sector * (rng.permutation(num_cars) + rng.uniform(0.3, 0.7, num_cars))
+    outward = np.stack([np.cos(bearing), np.sin(bearing)], axis=-1)
+    to_edge = ((clear - middle * np.sign(outward)) / np.maximum(np.abs(outward), 1e-9)).min(axis=-1)
+    corners = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
+    toward = np.maximum(outward @ corners.T, 1e-9)  # (C, 4)
+    to_corner = ((CORNER_SUM - corners @ middle) / toward).min(axis=-1)
+    distance = np.minimum(rng.uniform(400, farthest, num_cars), np.minimum(to_edge, to_corner))
+    return middle, middle + distance[:, None] * outward
 
 
 def _directions(rng: np.random.Generator, count: int) -> np.ndarray:

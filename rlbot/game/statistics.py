@@ -11,6 +11,7 @@ from rlbot.game.rewards import Reward
 from rlbot.sim.state import BoolArray, FloatArray, GameState
 
 SECONDS_PER_MINUTE = 60.0
+GAIN = "gain/"  # prefix of the tags that are not logged as they are, but as returns
 STEPS_AT_ONCE = 32  # counted together: a few calls over many steps cost less than many calls a step
 
 
@@ -25,8 +26,8 @@ class GameStatistics:
     """Sums over the learner's cars; ``take`` hands them out and starts anew.
 
     Per minute of a car's game: touches, goals, shots, saves, demos and each reward term. Means over car steps: speed
-    (uu/s), boost (0-100), air time (share), distance to the ball (uu). Means over episodes: length (s), and the share
-    of each ending.
+    (uu/s), boost (0-100), air time (share), distance to the ball (uu), and each reward term where it is above 0
+    (``gain/``). Means over episodes: length (s), and the share of each ending.
     """
 
     def __init__(self, step_seconds: float, rewards: Sequence[Reward], endings: Sequence[Ending]) -> None:
@@ -35,6 +36,7 @@ class GameStatistics:
         counts = ["touches", "goals", "shots", "saves", "demos"]
         self._per_minute = [f"game/{name}_per_minute" for name in counts] + [f"reward/{r.name}" for r in rewards]
         self._means = ["game/speed", "game/boost", "game/air_time", "game/distance_to_ball"]
+        self._gains = [f"{GAIN}{r.name}" for r in rewards]
         self._start()
 
     def _start(self) -> None:
@@ -42,6 +44,7 @@ class GameStatistics:
         self._learner = slice(None)
         self._counted = np.zeros(len(self._per_minute))
         self._summed = np.zeros(len(self._means))
+        self._gained = np.zeros(len(self._gains))
         self._car_steps = 0
         self._ended_by = np.zeros(len(self._endings))
         self._episodes = 0
@@ -83,7 +86,9 @@ class GameStatistics:
             [c.demos for c in cars],
         )
         self._counted[:5] += [of_learners(kind).sum(dtype=np.float64) for kind in kinds]
-        self._counted[5:] += of_learners(np.moveaxis(term, 0, -1) for term in terms).sum(axis=0, dtype=np.float64)
+        rewarded = of_learners(np.moveaxis(term, 0, -1) for term in terms)
+        self._counted[5:] += rewarded.sum(axis=0, dtype=np.float64)
+        self._gained += np.maximum(rewarded, 0).sum(axis=0, dtype=np.float64)
         velocity, gap = of_learners(c.velocity for c in cars), of_learners(state.to_ball for state in states)
         means = (
             np.sqrt(np.vecdot(velocity, velocity)),
@@ -108,6 +113,7 @@ class GameStatistics:
         for names, totals, amount in (
             (self._per_minute, self._counted, minutes),
             (self._means, self._summed, self._car_steps),
+            (self._gains, self._gained, self._car_steps),
             (self._endings, self._ended_by, self._episodes),
         ):
             taken |= {name: Ratio(float(total), amount) for name, total in zip(names, totals, strict=True)}

@@ -47,12 +47,13 @@ class FrozenPolicy:
     @torch.inference_mode()
     def __call__(self, observations: FloatArray, noise: FloatArray) -> FloatArray:
         """See ``Opponent``."""
-        outputs, head = self._acting.outputs(observations.reshape(-1, observations.shape[-1])), self._acting.head
+        outputs, sides = self._acting.outputs(observations.reshape(-1, observations.shape[-1]))
+        head = self._acting.head
         if isinstance(head, CategoricalHead) and not self._deterministic:
             actions: Tensor = choose(outputs.softmax(-1, dtype=torch.float32), torch.from_numpy(noise.reshape(-1)))
         else:
             actions = head.best(outputs)
-        controls: FloatArray = head.to_env(actions).reshape(*noise.shape, -1)
+        controls: FloatArray = head.to_env(head.mirrored(actions, sides)).reshape(*noise.shape, -1)
         return controls
 
 
@@ -61,7 +62,8 @@ def _rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
     if made["head"] not in HEADS:
         raise KeyError(f"its head {made['head']} is none of {', '.join(HEADS)}")
     head = HEADS[made["head"]](**made["head_arguments"])
-    policy = ActorCritic(made["observation_size"], head, made["hidden_sizes"], made["layer_norm"])
+    canonical = made.get("symmetry") == "canonical"  # files from before there was a choice do not name it
+    policy = ActorCritic(made["observation_size"], head, made["hidden_sizes"], made["layer_norm"], canonical)
     prefix = "policy."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     policy.load_state_dict(weights)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rlbot.ppo.policy import ActorCritic
+from rlbot.ppo.policy import ActorCritic, Outputs, outputs_of
 
 # A network of this size is cheapest where the arenas are, on one thread: a round trip to a GPU or a second core costs
 # more than its few hundred thousand multiplications.
@@ -26,7 +26,7 @@ def weights_of(policy: ActorCritic) -> Tensor:
 
 
 class Acting:
-    """A copy of a policy's actor and head.
+    """A copy of what a policy acts with: its actor, its head, and the mirror it may look through.
 
     With ``bfloat16`` its linear layers hold bfloat16 weights: the same numbers that autocast makes of them at every
     forward pass in learning, cast once a rollout instead of once a step.
@@ -39,6 +39,7 @@ class Acting:
     def __init__(self, policy: ActorCritic, bfloat16: bool = False) -> None:
         self.actor = copy.deepcopy(policy.actor).cpu().requires_grad_(False)
         self.head = copy.deepcopy(policy.head).cpu().requires_grad_(False)
+        self._mirror = copy.deepcopy(policy.mirror).cpu() if policy.mirror else None
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
         for layer in self.actor.modules():
             if isinstance(layer, nn.Linear):
@@ -60,12 +61,13 @@ class Acting:
                 offset += count
 
     @torch.inference_mode()
-    def outputs(self, observations: np.ndarray) -> Tensor:
-        """The actor's outputs (B, O) for observations (B, D)."""
-        outputs: Tensor = self.actor(torch.from_numpy(observations).to(self._dtype))
-        return outputs
+    def outputs(self, observations: np.ndarray) -> Outputs:
+        """What the head makes actions of, for observations (B, D)."""
+        return outputs_of(self.actor, self.head, self._mirror, torch.from_numpy(observations).to(self._dtype))
 
     @torch.inference_mode()
     def __call__(self, observations: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw actions (B, ...) and their log-probabilities (B,) for observations (B, D)."""
-        return self.head.sample(self.outputs(observations), generator)
+        outputs, sides = self.outputs(observations)
+        actions, log_probs = self.head.sample(outputs, generator)
+        return self.head.mirrored(actions, sides), log_probs

@@ -35,8 +35,15 @@ class Actors(ABC):
         """From the next rollout on, this opponent drives the cars that are not the learner's."""
 
     @abstractmethod
-    def begin(self, policy: ActorCritic, num_steps: int, seed: int) -> None:
-        """Start collecting ``num_steps`` with the policy as it is now; the seed is of its noise."""
+    def begin(self, policy: ActorCritic, num_steps: int, seed: int, progress: float = 0.0) -> None:
+        """Start collecting ``num_steps`` with the policy as it is now.
+
+        Args:
+            policy: acts.
+            num_steps: of every agent.
+            seed: of the policy's noise.
+            progress: share of the run that is done; the weights of the reward terms follow it.
+        """
 
     @abstractmethod
     def finish(self) -> Rollout:
@@ -77,8 +84,9 @@ class Inline(Actors):
         return self._collector
 
     @override
-    def begin(self, policy: ActorCritic, num_steps: int, seed: int) -> None:
+    def begin(self, policy: ActorCritic, num_steps: int, seed: int, progress: float = 0.0) -> None:
         self._acting.load(weights_of(policy))
+        self._opened.anneal(progress)
         self._asked = (num_steps, seed)
 
     @override

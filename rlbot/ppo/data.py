@@ -26,6 +26,7 @@ from rlbot.ppo.minibatches import Minibatches
 from rlbot.ppo.module import PPO, Batch
 from rlbot.ppo.stable_baselines import as_vector_env
 from rlbot.ppo.workers import Workers
+from rlbot.sim.state import TICKS_PER_SECOND
 
 ARENAS_A_WORKER = 32  # fewer rows a forward pass cost more than a process saves
 SIZES = ("num_envs", "batch_size", "minibatch_size", "epochs", "total_timesteps", "tick_skip")
@@ -140,6 +141,11 @@ class RolloutDataModule(L.LightningDataModule):
         return int(shape[0])
 
     @property
+    def step_seconds(self) -> float | None:
+        """Of a step; an environment of another kind knows no seconds."""
+        return None if self._foreign is not None else self.game["tick_skip"] / TICKS_PER_SECOND
+
+    @property
     def progress(self) -> float:
         """Share of ``total_timesteps`` that is done."""
         return self.timesteps / self.total_timesteps
@@ -191,19 +197,11 @@ class RolloutDataModule(L.LightningDataModule):
         return batch  # the module's ``prepare`` has put it there
 
     def check(self, module: PPO) -> None:
-        """See that the model fits the environment.
-
-        Raises:
-            ValueError: its head does not fit the action space.
-        """
+        """See that the model fits the environment, or raise ValueError."""
         if self._foreign is None:
             self._make_env(self._mode, None)(1)  # builds no arena yet
         space = ACTION_SPACE if self._foreign is None else self._foreign.single_action_space
-        head = module.policy.head
-        if not head.fits(space):
-            raise ValueError(
-                f"model.head {type(head).__name__} with {head.num_outputs} outputs does not fit the actions {space}"
-            )
+        module.check_fit(space, self._foreign is None and type(self.game["observation"]) is DefaultObservation)
 
     def open(self, module: PPO) -> Actors:
         """What collects, with the environments of the present stage, built and reset if they are not open yet.
@@ -232,7 +230,8 @@ class RolloutDataModule(L.LightningDataModule):
         """Start collecting this many timesteps with the policy as it is."""
         actors = self.open(module)
         num_steps = math.ceil(timesteps / actors.num_agents)
-        actors.begin(module.policy, num_steps, seed_of("noise", module.trainer.global_rank, self.timesteps))
+        seed = seed_of("noise", module.trainer.global_rank, self.timesteps)
+        actors.begin(module.policy, num_steps, seed, self.progress)
         self._ahead = timesteps
 
     def collect(self, module: PPO) -> Batch:
@@ -245,7 +244,7 @@ class RolloutDataModule(L.LightningDataModule):
             self._begin(module, size)
         rollout = self.open(module).finish()
         self._ahead, waited = 0, time.perf_counter() - begun
-        batch = module.prepare(rollout, size, stale=self.overlap)
+        batch = module.prepare(rollout, size, stale=self.overlap, noise=self._generator)
         own = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=waited,

@@ -1,17 +1,16 @@
 """PPO as a LightningModule: one epoch is one iteration, one ``training_step`` one minibatch, automatic optimisation."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-import lightning as L  # noqa: N812
 import torch
+from gymnasium.spaces import Space
 from torch import Tensor
 from typing_extensions import override
 
-from rlbot.errors import BrokenTrainingError
 from rlbot.ppo import together
 from rlbot.ppo.gae import generalised_advantages
+from rlbot.ppo.guard import GuardedUpdates
 from rlbot.ppo.losses import (
     approximate_kl,
     clip_fraction,
@@ -21,17 +20,18 @@ from rlbot.ppo.losses import (
     staleness_weights,
 )
 from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
-from rlbot.ppo.policy import ActionHead, ActorCritic, TableHead
+from rlbot.ppo.policy import ActionHead, ActorCritic, Evaluation, TableHead
 from rlbot.ppo.rollout import Rollout
+from rlbot.ppo.settings import along, check, check_numbers, discount
+from rlbot.ppo.symmetry import Mirror
 
 Batch = dict[str, Tensor]
 CHUNK = 8192  # rows a network sees at once when a rollout is prepared
 REWARD_LIMIT = 10.0  # scaled rewards are kept within this
 LOWERED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what autocast makes of a network's inputs
-MAX_BAD_STEPS = 5  # updates in a row that may be skipped for NaN
 
 
-class PPO(L.LightningModule):
+class PPO(GuardedUpdates):
     """Proximal policy optimisation of an actor-critic.
 
     Args:
@@ -41,15 +41,21 @@ class PPO(L.LightningModule):
         layer_norm: LayerNorm after each hidden layer.
         learning_rate: Adam's step size at the start.
         learning_rate_end: step size at total_timesteps, reached along a line; null keeps it constant.
-        gamma: discount a step (1/15 s at tick_skip 8): 0.99 halves the future every 4.6 s.
-        gae_lambda: trace decay of the advantages.
+        half_life: seconds after which a reward counts half: 4.6 s is a discount of 0.99 a step at tick_skip 8.
+        gamma: discount a step, instead of half_life: for environments that know no seconds; one of the two is null.
+        gae_lambda: trace decay of the advantages at the start.
+        gae_lambda_end: trace decay at total_timesteps, reached along a line; null keeps it constant.
         clip: how far the ratio may move before its gradient stops.
         value_clip: how far a value may move before its gradient stops, in scaled rewards; null does not clip.
         value_weight: weight of the value loss.
-        entropy: weight of the entropy bonus at the start.
+        entropy: weight of the entropy bonus at the start, for entropy as a share of the largest one that the head could
+            have; GaussianHead, whose entropy has no largest value, counts in nats.
         entropy_end: weight of the entropy bonus at total_timesteps, reached along a line; null keeps it constant.
         normalise_returns: scale rewards by the running standard deviation of discounted returns.
         learn_threads: torch threads while learning on a CPU; null for one a core.
+        symmetry: left and right are the same to the policy. canonical: exactly, by seeing the world mirrored whenever
+            the ball is to the left of the car; augment: it learns from half of the samples in their mirror image.
+        step_seconds: of a step; null where an environment knows no seconds. The command line takes it from the data.
 
     Raises:
         ValueError: a setting out of range, all of them named.
@@ -63,37 +69,40 @@ class PPO(L.LightningModule):
         layer_norm: bool = True,
         learning_rate: float = 1.1e-3,
         learning_rate_end: float | None = None,
-        gamma: float = 0.99,
+        half_life: float | None = 4.6,
+        gamma: float | None = None,
         gae_lambda: float = 0.8,
+        gae_lambda_end: float | None = None,
         clip: float = 0.2,
         value_clip: float | None = 1.0,
         value_weight: float = 0.5,
-        entropy: float = 0.005,
+        entropy: float = 0.0225,
         entropy_end: float | None = None,
         normalise_returns: bool = True,
         learn_threads: int | None = None,
+        symmetry: Literal["canonical", "augment"] | None = None,
+        step_seconds: float | None = 8 / 120,
     ) -> None:
         super().__init__()
-        wrong = [
-            f"{name}={value} ({rule})"
-            for name, value, rule, holds in (
-                ("hidden_sizes", list(hidden_sizes), "all at least 1", all(size >= 1 for size in hidden_sizes)),
-                ("learning_rate", learning_rate, "above 0", 0 < learning_rate < math.inf),
-                ("learning_rate_end", learning_rate_end, "not below 0", (learning_rate_end or 0) >= 0),
-                ("gamma", gamma, "0 to 1", 0 <= gamma <= 1),
-                ("gae_lambda", gae_lambda, "0 to 1", 0 <= gae_lambda <= 1),
-                ("clip", clip, "above 0", clip > 0),
-                ("value_clip", value_clip, "above 0", value_clip is None or value_clip > 0),
-                ("value_weight", value_weight, "not below 0", value_weight >= 0),
-                ("entropy", entropy, "not below 0", entropy >= 0),
-                ("entropy_end", entropy_end, "not below 0", (entropy_end or 0) >= 0),
-                ("learn_threads", learn_threads, "at least 1", learn_threads is None or learn_threads >= 1),
-            )
-            if not holds
-        ]
-        if wrong:
-            raise ValueError(f"model: {'; '.join(wrong)}")
-        self.policy = ActorCritic(observation_size, head or TableHead(), hidden_sizes, layer_norm)
+        check(
+            hidden_sizes=list(hidden_sizes),
+            learning_rate=learning_rate,
+            learning_rate_end=learning_rate_end,
+            half_life=half_life,
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            gae_lambda_end=gae_lambda_end,
+            clip=clip,
+            value_clip=value_clip,
+            value_weight=value_weight,
+            entropy=entropy,
+            entropy_end=entropy_end,
+            learn_threads=learn_threads,
+        )
+        head = TableHead() if head is None else head
+        check_numbers(symmetry, head, observation_size)
+        self.policy = ActorCritic(observation_size, head, hidden_sizes, layer_norm, symmetry == "canonical")
+        self.mirror = Mirror() if symmetry == "augment" else None
         self.return_scale = ReturnScale()
         self.architecture = {
             "observation_size": observation_size,
@@ -101,30 +110,45 @@ class PPO(L.LightningModule):
             "head_arguments": self.policy.head.arguments,
             "hidden_sizes": list(hidden_sizes),
             "layer_norm": layer_norm,
+            "symmetry": symmetry,
         }
         self.learning_rate, self.learning_rate_end = learning_rate, learning_rate_end
-        self.gamma, self.gae_lambda = gamma, gae_lambda
+        self.gamma = discount(half_life, gamma, step_seconds)
+        self.gae_lambda, self.gae_lambda_end, self._lambda = gae_lambda, gae_lambda_end, gae_lambda
         self.clip, self.value_clip, self.value_weight = clip, value_clip, value_weight
         self.entropy, self.entropy_end = entropy, entropy_end
         self.normalise_returns, self.learn_threads = normalise_returns, learn_threads
         self._entropy_weight = entropy
         self._weight = 1.0  # of this process's loss in the mean over processes: every sample counts the same
         self._steps: list[Tensor] = []
-        self._gradient_norms: list[Tensor] = []
-        self._bad_steps = self._bad_in_a_row = 0
-        self._explained, self._last_loss = torch.zeros(()), torch.zeros(())
+        self._explained = torch.zeros(())
         self._recorded: dict[str, float] = {}
-        self._learned = list(self.parameters())  # finding them takes longer than their norm
+
+    def check_fit(self, space: Space[object], own_numbers: bool) -> None:
+        """See that the model fits an environment.
+
+        Args:
+            space: its actions.
+            own_numbers: it is Rocket League and shows the 180 numbers as they are documented.
+
+        Raises:
+            ValueError: it does not.
+        """
+        head, symmetry = self.policy.head, self.architecture["symmetry"]
+        if not head.fits(space):
+            raise ValueError(
+                f"model.head {type(head).__name__} with {head.num_outputs} outputs does not fit the actions {space}"
+            )
+        if (symmetry or head.reads_numbers) and not own_numbers:
+            raise ValueError(
+                f"model.symmetry={symmetry} (null) and a mask in model.head (false) are not for your own data.env or "
+                "data.observation"
+            )
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
         fused = not self._scales_gradients  # a fused optimizer would take the scale off only after clipping
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=1e-5, fused=fused)
-
-    @property
-    def _scales_gradients(self) -> bool:
-        """Whether a GradScaler is at work: float16 on a GPU."""
-        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     @override
     def on_fit_start(self) -> None:
@@ -135,16 +159,18 @@ class PPO(L.LightningModule):
     def on_train_epoch_start(self) -> None:
         progress = self.trainer.datamodule.progress  # type: ignore[attr-defined]
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = _along(self.learning_rate, self.learning_rate_end, progress)
-        self._entropy_weight = _along(self.entropy, self.entropy_end, progress)
+            group["lr"] = along(self.learning_rate, self.learning_rate_end, progress)
+        self._entropy_weight = along(self.entropy, self.entropy_end, progress)
+        self._lambda = along(self.gae_lambda, self.gae_lambda_end, progress)
 
     @torch.no_grad()
-    def prepare(self, rollout: Rollout, size: int, stale: bool = False) -> Batch:
+    def prepare(self, rollout: Rollout, size: int, stale: bool = False, noise: torch.Generator | None = None) -> Batch:
         """Turn a rollout (T, N) into at most ``size`` flat samples to learn from, those that are valid, in time order.
 
         Values, scaled rewards and advantages are computed for the whole rollout under the trainer's precision; the
         advantages of the samples are brought to mean 0 and spread 1. Return scale, mean and spread are those of all
-        processes. A ``stale`` rollout was collected by an older policy than the present one.
+        processes. A ``stale`` rollout was collected by an older policy than the present one. ``noise`` chooses the
+        samples that are mirrored.
         """
         rollout = Rollout(*(tensor.to(self.device) for tensor in rollout.tensors), report=rollout.report)
         rollout.observations = rollout.observations.to(
@@ -159,7 +185,7 @@ class PPO(L.LightningModule):
         truncated = rollout.truncated.clone()  # nothing is learned from an invalid step, nor through it
         truncated[:-1] |= ~rollout.valid[1:]
         advantages = generalised_advantages(
-            rewards, values, next_values, rollout.terminated, truncated, self.gamma, self.gae_lambda
+            rewards, values, next_values, rollout.terminated, truncated, self.gamma, self._lambda
         )
         chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]  # a copy, for the next rollout overwrites this
         batch = {
@@ -173,19 +199,33 @@ class PPO(L.LightningModule):
         batch = {name: tensor[chosen] for name, tensor in batch.items()}
         batch["advantages"] = standardised(batch["advantages"])
         if stale:
-            present = self._log_probs(batch)
+            present = self._evaluate(batch).log_probs
             batch["advantages"] *= staleness_weights(present - batch["log_probs"])
             batch["log_probs"] = present
+        if self.mirror is not None:
+            batch |= self._augmented(batch, noise)
         sizes = together.gather(len(chosen))
         self._weight = len(chosen) * len(sizes) / max(sum(sizes), 1)
         self._explained = explained_variance(batch["values"], batch["returns"])
         return batch
 
-    def _log_probs(self, batch: Batch) -> Tensor:
-        """Of the batch's actions under the present policy."""
+    def _augmented(self, batch: Batch, noise: torch.Generator | None) -> Batch:
+        """Half of the samples, drawn by chance, as their mirror images, with what the present policy says of those."""
+        assert self.mirror is not None
+        sides = torch.randint(2, batch["log_probs"].shape, generator=noise).to(self.device)
+        seen = self.mirror(batch["observations"], sides)
+        mirrored = {"observations": seen, "actions": self.policy.head.mirrored(batch["actions"], sides)}
+        now, is_mirrored = self._evaluate(mirrored), sides == 1
+        for name, present in (("log_probs", now.log_probs), ("values", now.values)):
+            mirrored[name] = torch.where(is_mirrored, present, batch[name])
+        return mirrored
+
+    def _evaluate(self, batch: Batch) -> Evaluation:
+        """What the present policy thinks of the batch's actions."""
         parts = zip(*(torch.split(batch[name], CHUNK) for name in ("observations", "actions")), strict=True)
         with self.trainer.precision_plugin.forward_context():
-            return torch.cat([self.policy.evaluate(seen, actions).log_probs for seen, actions in parts])
+            done = [self.policy.evaluate(seen, actions) for seen, actions in parts]
+        return Evaluation(*(torch.cat(tensors) for tensors in zip(*done, strict=True)))
 
     def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """Values (T, N) of the observations, and of what followed each before any reset."""
@@ -211,52 +251,13 @@ class PPO(L.LightningModule):
         log_ratio = now.log_probs - batch["log_probs"]
         policy_loss = clipped_policy_loss(log_ratio, batch["advantages"], self.clip)
         value_loss = clipped_value_loss(now.values, batch["values"], batch["returns"], self.value_clip)
-        entropy = now.entropy.mean()
+        entropy = now.entropy.mean() / self.policy.head.entropy_unit
         loss = policy_loss + self.value_weight * value_loss - self._entropy_weight * entropy
         with torch.no_grad():
             kl, clipped = approximate_kl(log_ratio), clip_fraction(log_ratio, self.clip)
             self._steps.append(torch.stack((policy_loss, value_loss, entropy, kl, clipped)).detach())
         self._last_loss = loss.detach()
         return loss if self._weight == 1.0 else loss * self._weight
-
-    @override
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Leave the weights and Adam's averages untouched when the loss or a gradient is not a number.
-
-        The gradients are the mean over all processes; a loss that is none in one process counts in all.
-        """
-        norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._learned if p.grad is not None])
-        self._gradient_norms.append(norm)
-        finite = together.everywhere(torch.isfinite(self._last_loss))
-        # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
-        if not self._scales_gradients:
-            finite &= torch.isfinite(norm)
-        if finite:
-            self._bad_in_a_row = 0
-            return
-        optimizer.zero_grad(set_to_none=True)  # Adam passes over parameters without a gradient
-        self._bad_steps += 1
-        self._bad_in_a_row += 1
-        if self._bad_in_a_row > MAX_BAD_STEPS:
-            raise BrokenTrainingError(
-                f"loss or gradients were NaN or infinite in {self._bad_in_a_row} updates in a row: "
-                "lower model.learning_rate, or set trainer.precision to 32-true"
-            )
-
-    @override
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by the norm that is known already; Lightning's own way refuses a fused optimizer under autocast."""
-        if not gradient_clip_val:
-            return
-        if gradient_clip_algorithm == "value":
-            torch.nn.utils.clip_grad_value_(self._learned, gradient_clip_val)
-        else:
-            torch.nn.utils.clip_grads_with_norm_(self._learned, gradient_clip_val, self._norm)
 
     def record(self, scalars: Mapping[str, float | Tensor]) -> None:
         """Log numbers at the end of this iteration, all in one call, against timesteps.
@@ -293,8 +294,3 @@ class PPO(L.LightningModule):
         # Saves happen between iterations only, so the position of Lightning's loops says nothing; restoring one that
         # was taken inside ``on_train_epoch_end`` would train on one minibatch too many.
         checkpoint.pop("loops", None)
-
-
-def _along(start: float, end: float | None, progress: float) -> float:
-    """The point at ``progress`` (0 to 1) of the line from start to end; start if there is no end."""
-    return start if end is None else start + (end - start) * min(progress, 1.0)

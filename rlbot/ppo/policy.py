@@ -17,6 +17,10 @@ from torch.nn import functional as F  # noqa: N812
 from typing_extensions import override
 
 from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
+from rlbot.game.mirror import CONTROL_SIGNS, ROW_ORDER
+from rlbot.ppo.masks import RowMask
+from rlbot.ppo.networks import network
+from rlbot.ppo.symmetry import Mirror, sides_of
 
 
 class Evaluation(NamedTuple):
@@ -35,12 +39,18 @@ class ActionHead(nn.Module, ABC):
         action_shape: of one action, as the policy stores it.
         action_dtype: of its numbers.
         arguments: what the head was made with, as plain values: a checkpoint holds them.
+        entropy_unit: nats that the entropy bonus counts as 1: the largest entropy where there is one.
+        reads_numbers: whether it has to know the 180 numbers that an action is for.
+        has_mirror: whether its actions have mirror images, left and right exchanged.
     """
 
     num_outputs: int
     action_shape: tuple[int, ...] = ()
     action_dtype: torch.dtype = torch.int64
     arguments: dict[str, float]
+    entropy_unit: float = 1.0
+    reads_numbers: bool = False
+    has_mirror: bool = False
 
     @abstractmethod
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -53,6 +63,16 @@ class ActionHead(nn.Module, ABC):
     @abstractmethod
     def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Of actions (B, ...) under outputs (B, O); each (B,)."""
+
+    def masked(self, outputs: Tensor, observations: Tensor) -> Tensor:
+        """Outputs (B, O) for observations (B, D), without what can do nothing there."""
+        return outputs
+
+    def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
+        """The actions (B, ...), those with side (B,) 1 in their mirror image; None leaves all."""
+        if sides is None:
+            return actions
+        raise ValueError(f"actions of {type(self).__name__} have no mirror image")
 
     @abstractmethod
     def to_env(self, actions: Tensor) -> np.ndarray:
@@ -81,6 +101,7 @@ class CategoricalHead(ActionHead):
         super().__init__()
         self.num_outputs = num_actions
         self.arguments = {"num_actions": num_actions}
+        self.entropy_unit = math.log(num_actions) or 1.0
 
     @override
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -110,11 +131,33 @@ class CategoricalHead(ActionHead):
 
 
 class TableHead(CategoricalHead):
-    """One of the 90 rows of the field's standard table of controls."""
+    """One of the 90 rows of the field's standard table of controls.
 
-    def __init__(self) -> None:
+    Args:
+        mask: never a row that boosts without boost, or jumps in the air without a jump or flip left.
+        mask_on_ground: with mask, on the ground never a row that only steers as another does.
+    """
+
+    has_mirror = True
+    rows: Tensor
+
+    def __init__(self, mask: bool = False, mask_on_ground: bool = False) -> None:
         super().__init__(NUM_ACTIONS)
-        self.arguments = {}
+        if mask_on_ground and not mask:
+            raise ValueError("mask_on_ground=true needs mask=true")
+        self.arguments = {"mask": mask, "mask_on_ground": mask_on_ground}
+        self.reads_numbers, self.mask = mask, RowMask(mask_on_ground) if mask else None
+        order = torch.from_numpy(ROW_ORDER)
+        self.register_buffer("rows", torch.stack((torch.arange(NUM_ACTIONS), order)), persistent=False)
+
+    @override
+    def masked(self, outputs: Tensor, observations: Tensor) -> Tensor:
+        masked: Tensor = outputs if self.mask is None else self.mask(outputs, observations)
+        return masked
+
+    @override
+    def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
+        return actions if sides is None else self.rows[sides, actions]
 
     @override
     def to_env(self, actions: Tensor) -> np.ndarray:
@@ -142,6 +185,14 @@ class GaussianHead(ActionHead):
         self.scale = scale
         self.arguments = {"num_actions": num_actions, "scale": scale, "initial_std": initial_std}
         self.log_std = nn.Parameter(torch.full((num_actions,), math.log(initial_std)))
+        self.has_mirror = num_actions == NUM_CONTROLS
+
+    @override
+    def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
+        if sides is None or not self.has_mirror:
+            return super().mirrored(actions, sides)
+        signs = torch.from_numpy(CONTROL_SIGNS).to(actions.device)
+        return torch.where(sides[:, None] == 1, actions * signs, actions)
 
     @override
     def sample(self, outputs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -171,23 +222,33 @@ class GaussianHead(ActionHead):
         return isinstance(space, Box) and space.shape == (self.num_outputs,)
 
 
-def network(num_inputs: int, hidden_sizes: Sequence[int], num_outputs: int, layer_norm: bool, gain: float) -> nn.Module:
-    """Linear, LayerNorm if wanted, ReLU for each hidden size; orthogonal weights, ``gain`` for the last layer."""
-    layers: list[nn.Module] = []
-    for size in hidden_sizes:
-        layers.append(_linear(num_inputs, size, math.sqrt(2)))
-        if layer_norm:
-            layers.append(nn.LayerNorm(size))
-        layers.append(nn.ReLU(inplace=True))  # no layer before it needs its output for gradients
-        num_inputs = size
-    return nn.Sequential(*layers, _linear(num_inputs, num_outputs, gain))
+class Outputs(NamedTuple):
+    """What an actor has to say about observations.
+
+    Attributes:
+        numbers: (B, O) what the head makes actions of.
+        sides: (B,) 1 where these actions belong to the mirrored world; None: nowhere.
+    """
+
+    numbers: Tensor
+    sides: Tensor | None
+
+    def split(self, sizes: list[int]) -> list["Outputs"]:
+        """Parts of so many samples each."""
+        sides = [None] * len(sizes) if self.sides is None else torch.split(self.sides, sizes)
+        return [Outputs(*part) for part in zip(torch.split(self.numbers, sizes), sides, strict=True)]
 
 
-def _linear(num_inputs: int, num_outputs: int, gain: float) -> nn.Linear:
-    layer = nn.Linear(num_inputs, num_outputs)
-    nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
-    return layer
+def outputs_of(actor: nn.Module, head: ActionHead, mirror: Mirror | None, observations: Tensor) -> Outputs:
+    """The actor's outputs for observations (B, D), masked by the head.
+
+    With a mirror, those that have the ball to the left are seen through it.
+    """
+    if mirror is None:
+        return Outputs(head.masked(actor(observations), observations), None)
+    sides = sides_of(observations)
+    seen = mirror(observations, sides)
+    return Outputs(head.masked(actor(seen), seen), sides)
 
 
 class ActorCritic(nn.Module):
@@ -198,6 +259,7 @@ class ActorCritic(nn.Module):
         head: turns the actor's outputs into actions.
         hidden_sizes: of actor and critic.
         layer_norm: LayerNorm after each hidden layer.
+        canonical: a world with the ball to the left of the car is seen, valued and acted in as its mirror image.
     """
 
     def __init__(
@@ -206,18 +268,27 @@ class ActorCritic(nn.Module):
         head: ActionHead,
         hidden_sizes: Sequence[int] = (256, 256, 256),
         layer_norm: bool = True,
+        canonical: bool = False,
     ) -> None:
         super().__init__()
         self.head = head
+        self.mirror = Mirror() if canonical else None
         self.actor = network(observation_size, hidden_sizes, head.num_outputs, layer_norm, gain=0.01)
         self.critic = network(observation_size, hidden_sizes, 1, layer_norm, gain=1.0)
 
+    def outputs(self, observations: Tensor) -> Outputs:
+        """What the head makes actions of, for observations (B, D)."""
+        return outputs_of(self.actor, self.head, self.mirror, observations)
+
     def value(self, observations: Tensor) -> Tensor:
         """Values (B,) of observations (B, D)."""
+        if self.mirror is not None:
+            observations = self.mirror(observations, sides_of(observations))
         value: Tensor = self.critic(observations)
         return value.squeeze(-1).float()
 
     def evaluate(self, observations: Tensor, actions: Tensor) -> Evaluation:
         """Log-probabilities of ``actions``, entropy and values, with gradients."""
-        log_probs, entropy = self.head.log_prob_and_entropy(self.actor(observations), actions)
+        outputs, sides = self.outputs(observations)
+        log_probs, entropy = self.head.log_prob_and_entropy(outputs, self.head.mirrored(actions, sides))
         return Evaluation(log_probs, entropy, self.value(observations))

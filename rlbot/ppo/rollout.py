@@ -242,6 +242,10 @@ class Collector:
         """From now on this opponent drives the cars that are not the learner's."""
         self.env.match.opponent = opponent  # type: ignore[attr-defined]
 
+    def anneal(self, progress: float) -> None:
+        """Tell our own environment what share of the run is done."""
+        getattr(self.env, "anneal", float)(progress)
+
     def close(self) -> None:
         """Release the environment."""
         self.env.close()

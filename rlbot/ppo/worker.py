@@ -83,7 +83,8 @@ def work(index: int, connection: Connection, memory: Any, weights: Any, beats: A
                     collector.change_opponent(pickle.loads(message[0]))
                     continue
                 else:
-                    num_steps, num_agents, seed, asks, agents = message
+                    num_steps, num_agents, seed, progress, asks, agents = message
+                    collector.anneal(progress)
                     whole = allocate(num_steps, num_agents, collector.observation_size, player.head, memory)
                     room = whole.part(num_steps, agents)
                     if asks:

@@ -114,10 +114,10 @@ class Workers(Actors):
         self._opponent, self._opponent_is_new = pickle.dumps(opponent), True
 
     @override
-    def begin(self, policy: ActorCritic, num_steps: int, seed: int) -> None:
+    def begin(self, policy: ActorCritic, num_steps: int, seed: int, progress: float = 0.0) -> None:
         torch.frombuffer(self._weights, dtype=torch.float32)[: self._acting.num_weights] = weights_of(policy)
         self._policy = policy
-        self._task = ("collect", num_steps, self.num_agents, seed, self._act_here is not None)
+        self._task = ("collect", num_steps, self.num_agents, seed, progress, self._act_here is not None)
         for worker in self._workers:
             if self._opponent_is_new:
                 worker.send("opponent", self._opponent)
@@ -126,7 +126,7 @@ class Workers(Actors):
 
     @override
     def finish(self) -> Rollout:
-        _, num_steps, _, seed, _ = self._task
+        _, num_steps, _, seed, *_ = self._task
         rollout = allocate(num_steps, self.num_agents, self._size, self._acting.head, self._memory)
         if self._act_here is not None:
             self._act_for_all(rollout, seed)
@@ -153,10 +153,11 @@ class Workers(Actors):
                     _answer(worker, *asked)
                 parts = [self._agents[worker.index] for worker in group]
                 seen = torch.cat([rollout.observations[t, part] for part in parts])
-                outputs = policy.actor(seen.to(device)).split([part.stop - part.start for part in parts])
-                for worker, part, output in zip(group, parts, outputs, strict=True):
-                    actions, log_probs = policy.head.sample(output, noises[worker.index])
-                    rollout.actions[t, part], rollout.log_probs[t, part] = actions.cpu(), log_probs.cpu()
+                outputs = policy.outputs(seen.to(device)).split([part.stop - part.start for part in parts])
+                for worker, part, (numbers, sides) in zip(group, parts, outputs, strict=True):
+                    actions, log_probs = policy.head.sample(numbers, noises[worker.index])
+                    rollout.actions[t, part] = policy.head.mirrored(actions, sides).cpu()
+                    rollout.log_probs[t, part] = log_probs.cpu()
                     worker.send()
 
     def _answers(self, patience: float) -> list[Any]:

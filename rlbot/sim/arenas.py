@@ -122,7 +122,8 @@ class ArenaBatch:
         shape = (len(self), self.num_cars)
         nothing = np.zeros((*shape, 3), np.float32)
         nobody = np.zeros(shape, bool)
-        return self._state(np.zeros(len(self), np.float32), nothing, nobody, np.zeros(len(self), bool))
+        before = self._ball, self._car
+        return self._state(before, np.zeros(len(self), np.float32), nothing, nobody, np.zeros(len(self), bool))
 
     def _place(self, i: int, start: ArenaStart) -> None:
         arena = self._arenas[i]
@@ -170,9 +171,9 @@ class ArenaBatch:
         if active is not None or None in gyms:
             faulty[[i for i, gym in zip(which, gyms, strict=True) if gym is None]] = True
             read = [i for i, gym in zip(which, gyms, strict=True) if gym is not None]
-        before_game, before_car = self._game, self._car
+        before = self._game, self._ball, self._car
         self._store(read, [gym for gym in gyms if gym is not None])
-        return self._advance(before_game, before_car, rows, read, faulty)
+        return self._advance(*before, rows, read, faulty)
 
     def _run_physics(self, rows: FloatArray, which: Iterable[int]) -> list[Any]:
         """The only loop over arenas: set controls, step, read (None after NaN). Every microsecond here counts."""
@@ -223,8 +224,10 @@ class ArenaBatch:
             has_flip[row, c] = self._cars[which[row]][c].get_state().has_flip_or_jump()
         self._has_flip = _updated(self._has_flip, read, has_flip)
 
-    def _advance(self, game: FloatArray, car: FloatArray, rows: FloatArray, read: Any, faulty: BoolArray) -> GameState:
-        """Move clocks and pads of the arenas ``read`` on; count what happened since the readings game and car."""
+    def _advance(
+        self, game: FloatArray, ball: FloatArray, car: FloatArray, rows: FloatArray, read: Any, faulty: BoolArray
+    ) -> GameState:
+        """Move clocks and pads of the arenas ``read`` on; count what happened since the readings game, ball and car."""
         stepped = np.zeros(len(self), bool)
         stepped[read] = True
         dt = stepped * np.float32(self.step_seconds)
@@ -241,7 +244,7 @@ class ArenaBatch:
         self._seconds_since_touch = (self._seconds_since_touch + dt) * ~touched.any(axis=1)
         scored = self._game[:, BLUE_SCORE : ORANGE_SCORE + 1] - game[:, BLUE_SCORE : ORANGE_SCORE + 1]
         counted = self._car[..., SAVES : DEMOS + 1] - car[..., SAVES : DEMOS + 1]
-        return self._state(np.sign(scored[:, 0] - scored[:, 1]), counted, touched, faulty)
+        return self._state((ball, car), np.sign(scored[:, 0] - scored[:, 1]), counted, touched, faulty)
 
     def _respawn(self, active: BoolArray | None) -> None:
         """Bring demolished cars back by our own stream: RocketSim draws the place from the wall clock."""
@@ -252,11 +255,23 @@ class ArenaBatch:
             if car.get_state().demo_respawn_timer <= self.step_seconds:
                 car.respawn(seed=int(self.rngs[i].integers(MAX_SEED)))
 
-    def _state(self, goal: FloatArray, counted: FloatArray, touched: BoolArray, faulty: BoolArray) -> GameState:
-        """The present readings with goal (A,), counted saves, shots, demos (A, C, 3), touched (A, C), faulty (A,)."""
+    def _state(
+        self,
+        before: tuple[FloatArray, FloatArray],
+        goal: FloatArray,
+        counted: FloatArray,
+        touched: BoolArray,
+        faulty: BoolArray,
+    ) -> GameState:
+        """The present readings with goal (A,), counted saves, shots, demos (A, C, 3), touched (A, C), faulty (A,).
+
+        ``before`` are the readings of ball and cars before the step.
+        """
         ball, car = self._ball, self._car
+        ball_before, car_before = before
+        boost_before = np.where(car_before[..., DEMOLISHED] > 0.5, car[..., BOOST], car_before[..., BOOST])
         return GameState(
-            ball=Ball(ball[:, 0:3], ball[:, 7:10], ball[:, 10:13]),
+            ball=Ball(ball[:, 0:3], ball[:, 7:10], ball[:, 10:13], velocity_before=ball_before[:, 7:10]),
             cars=Cars(
                 team=self.team,
                 position=car[..., 11:14],
@@ -266,6 +281,7 @@ class ArenaBatch:
                 right=car[..., 27:30],
                 up=car[..., 30:33],
                 boost=car[..., BOOST],
+                boost_before=boost_before,
                 on_ground=car[..., ON_GROUND] > 0.5,
                 has_flip=self._has_flip,
                 demolished=car[..., DEMOLISHED] > 0.5,

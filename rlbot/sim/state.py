@@ -54,11 +54,12 @@ def unit(vectors: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Ball:
-    """The ball of every arena; each array is (A, 3)."""
+    """The ball of every arena; each array is (A, 3). ``velocity_before`` is the one before the step."""
 
     position: FloatArray
     velocity: FloatArray
     angular_velocity: FloatArray
+    velocity_before: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Cars:
         team: (C,) 0 blue, 1 orange; the same in all arenas.
         position: (A, C, 3), as velocity, angular_velocity and the unit vectors forward, right and up.
         boost: (A, C) 0 to 100.
+        boost_before: (A, C) before the step; of a car that was demolished then, the present boost.
         on_ground: (A, C), as has_flip (a jump or flip is left), demolished, and touched (hit the ball in this step).
         shots: (A, C) counted in this step, as saves and demos.
         controls: (A, C, 8) what was last applied: throttle, steer, pitch, yaw, roll, jump, boost, handbrake.
@@ -82,6 +84,7 @@ class Cars:
     right: FloatArray
     up: FloatArray
     boost: FloatArray
+    boost_before: FloatArray
     on_ground: BoolArray
     has_flip: BoolArray
     demolished: BoolArray
@@ -99,7 +102,7 @@ class Cars:
 
 @dataclass(frozen=True)
 class GameState:
-    """One moment of A arenas with C cars each.
+    """One moment of A arenas with C cars each, and what happened in the step to it: after a reset, nothing.
 
     Attributes:
         ball: arrays (A, 3).

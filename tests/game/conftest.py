@@ -18,12 +18,13 @@ def make_state():
         for name in ("position", "velocity", "angular_velocity", "forward", "right", "up"):
             cars[name] = np.zeros((1, count, 3), np.float32)
         cars["forward"][..., 0] = cars["right"][..., 1] = cars["up"][..., 2] = 1
-        for name in ("boost", "shots", "saves", "demos"):
+        for name in ("boost", "boost_before", "shots", "saves", "demos"):
             cars[name] = np.zeros((1, count), np.float32)
         for name in ("on_ground", "has_flip", "demolished", "touched"):
             cars[name] = np.zeros((1, count), bool)
         cars["controls"] = np.zeros((1, count, 8), np.float32)
-        ball = {name: np.zeros((1, 3), np.float32) for name in ("position", "velocity", "angular_velocity")}
+        motions = ("position", "velocity", "angular_velocity", "velocity_before")
+        ball = {name: np.zeros((1, 3), np.float32) for name in motions}
         for name, value in given.items():
             target, field = (ball, name[5:]) if name.startswith("ball_") else (cars, name)
             target[field][0] = value
@@ -50,7 +51,9 @@ def any_state(make_state):
         cars = {name: rng.uniform(0.1, 1, (count, 3)) for name in vectors}
         cars |= {name: rng.random(count) < 0.5 for name in ("on_ground", "has_flip", "demolished", "touched")}
         cars |= {name: rng.uniform(1, 99, count) for name in ("boost", "shots", "saves", "demos")}
-        ball = {f"ball_{name}": rng.uniform(0.1, 1, 3) * 1000 for name in ("position", "velocity", "angular_velocity")}
+        motions = ("position", "velocity", "angular_velocity", "velocity_before")
+        ball = {f"ball_{name}": rng.uniform(0.1, 1, 3) * 1000 for name in motions}
+        cars["boost_before"] = rng.uniform(1, 99, count)
         controls = rng.uniform(-1, 1, (count, 8))
         return make_state(blue, orange, pads=rng.uniform(0.1, 1, 34), goal=1, controls=controls, **cars, **ball)
 

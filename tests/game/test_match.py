@@ -63,6 +63,20 @@ def test_the_reward_is_the_weighted_sum_of_the_terms():
     assert_allclose(step().rewards, [[3, 2.5, 2, 1.5]] * 2)
 
 
+def test_each_term_is_mixed_by_its_own_settings_and_the_mix_is_what_is_counted():
+    spirited, against = Place(1, team_spirit=0.5), One(2, zero_sum=True)  # 0 1 2 3 is 0.25 0.75 2.25 2.75
+    match, _, step = begin(2, "2v2", rewards=[spirited, against])
+    assert_allclose(step().rewards, [[0.25, 0.75, 2.25, 2.75]] * 2)
+    assert match.take_statistics()["reward/place"] == (12, pytest.approx(8 * 8 / 120 / 60))
+
+
+def test_a_weight_follows_the_progress_of_the_run():
+    match, _, step = begin(1, rewards=[One(4, weight_end=1), Place(1)])
+    assert step().rewards.tolist() == [[4, 5]]
+    match.anneal(0.5)
+    assert step().rewards.tolist() == [[2.5, 3.5]]
+
+
 def test_a_goal_rewards_both_sides_and_terminates():
     match, _, step = begin(1, "1v2", starts=[BeforeTheGoal()], rewards=[Goal(10), One(1)])
     steps = [step() for _ in range(3)]

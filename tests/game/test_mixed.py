@@ -9,6 +9,8 @@ from rlbot.game.endings import Clock
 from rlbot.game.env import RocketSimVectorEnv
 from rlbot.game.match import Match
 from rlbot.game.mixed import MixedVectorEnv, arenas
+from rlbot.game.rewards import FacingBall
+from rlbot.game.starts import Kickoff
 from rlbot.league.opponents import Chaser, Idle
 from rlbot.league.pool import Pool
 
@@ -71,3 +73,10 @@ def test_selfplay_alone_is_the_plain_environment():
 def test_one_arena_cannot_be_shared():
     with pytest.raises(InputError, match="at least 2 arenas in each worker"):
         arenas(1, "1v1", Idle(), 0.5)
+
+
+def test_reward_weights_follow_the_run_in_both_kinds():
+    env = MixedVectorEnv(2, 0.5, "1v1", Idle(), rewards=[FacingBall(1.0, weight_end=0.0)], starts=[Kickoff()])
+    env.reset(seed=1)
+    env.anneal(1.0)
+    assert not env.step(np.zeros((3, 8), np.float32))[1].any()

@@ -49,6 +49,12 @@ def test_counts_are_totals_over_minutes_of_a_cars_game(statistics, moment):
     assert taken["reward/touch"] == (12, 0.1)
 
 
+def test_gains_of_a_term_leave_its_losses_out(statistics, moment):
+    statistics.add(moment, BOTH, TERMS, np.array([True]))
+    taken = statistics.take()
+    assert (taken["gain/goal"], taken["gain/touch"]) == ((10, 2), (2, 2))
+
+
 def test_means_are_totals_over_car_steps(statistics, moment):
     statistics.add(moment, BOTH, TERMS, np.array([True]))
     taken = statistics.take()

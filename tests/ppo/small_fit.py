@@ -93,4 +93,6 @@ def weights(module: PPO) -> Tensor:
 def counting_ppo(kind: type[PPO] = PPO, **settings: Any) -> PPO:
     """A small PPO for a ``CountingEnv``, always with the same weights."""
     torch.manual_seed(1)
+    if "gamma" in settings:
+        settings["half_life"] = None
     return kind(3, CategoricalHead(4), (8,), **settings)

@@ -32,7 +32,7 @@ def act(acting, seed=1):
 @torch.no_grad()
 def test_float32_outputs_are_those_of_the_policy():
     policy = decided()
-    outputs = Acting(policy).outputs(rows().numpy())
+    outputs = Acting(policy).outputs(rows().numpy()).numbers
     assert outputs.dtype == torch.float32
     assert torch.equal(outputs, policy.actor(rows()))
 
@@ -43,7 +43,7 @@ def test_bfloat16_outputs_are_those_of_autocast_bit_by_bit(layer_norm):
     policy = decided(layer_norm=layer_norm)
     with torch.autocast("cpu", torch.bfloat16):
         expected = policy.actor(rows())
-    outputs = Acting(policy, bfloat16=True).outputs(rows().numpy())
+    outputs = Acting(policy, bfloat16=True).outputs(rows().numpy()).numbers
     assert (outputs.dtype, expected.dtype) == (torch.bfloat16, torch.bfloat16)
     assert torch.equal(outputs, expected)
     assert not torch.equal(outputs.float(), policy.actor(rows()))
@@ -84,9 +84,9 @@ def test_weights_are_one_vector_of_actor_and_head_without_the_critic():
 def test_copy_does_not_follow_the_policy_that_goes_on_learning():
     policy = decided()
     acting = Acting(policy)
-    before = acting.outputs(rows().numpy())
+    before = acting.outputs(rows().numpy()).numbers
     torch.nn.init.zeros_(policy.actor[0].weight)
-    assert torch.equal(acting.outputs(rows().numpy()), before)
+    assert torch.equal(acting.outputs(rows().numpy()).numbers, before)
 
 
 def test_same_generator_state_draws_the_same_actions():

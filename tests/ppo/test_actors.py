@@ -150,6 +150,14 @@ def test_opponent_changes_with_the_next_rollout(workers):
         assert (collect(workers, num_steps=1).rewards // 10_000).tolist() == [[3] * 5]
 
 
+def test_progress_of_the_run_reaches_the_arenas_with_every_rollout(workers):
+    one = Inline(Acting(undecided()), 5)
+    for actors in (opened(workers), opened(one)):
+        for progress in (0.25, 1.0):
+            actors.begin(undecided(), 2, seed=1, progress=progress)
+            assert (actors.finish().rewards // 10_000 == 100 * progress).all()
+
+
 # Workers that are lost.
 
 

@@ -86,7 +86,7 @@ def test_loss_of_a_hand_made_minibatch():
         "values": torch.zeros(2),
         "returns": torch.tensor([2.0, 4.0]),  # half the mean of 4 and 16 is 5
     }
-    assert module.training_step(batch, 0).item() == pytest.approx((1.1 - 2.4) / 2 + 0.5 * 5 - 0.01 * math.log(4))
+    assert module.training_step(batch, 0).item() == pytest.approx((1.1 - 2.4) / 2 + 0.5 * 5 - 0.01)
 
 
 def test_learns_to_take_the_rewarded_action():
@@ -104,12 +104,19 @@ def test_learns_to_take_the_rewarded_action():
 # Schedules, clipping and logs.
 
 
-def test_learning_rate_and_entropy_weight_follow_their_lines_over_timesteps():
-    module = counting_ppo(learning_rate=1e-3, learning_rate_end=0.0, entropy=0.02, entropy_end=0.01)
+def test_learning_rate_entropy_weight_and_trace_decay_follow_their_lines_over_timesteps():
+    class Traces(PPO):
+        def prepare(self, *arguments, **more):
+            self.decays = [*getattr(self, "decays", []), self._lambda]
+            return super().prepare(*arguments, **more)
+
+    ends = {"learning_rate_end": 0.0, "entropy_end": 0.01, "gae_lambda_end": 0.5}
+    module = counting_ppo(Traces, learning_rate=1e-3, entropy=0.02, gae_lambda=0.9, **ends)
     notes = fit(module, counting_data({}, total=1000, batch_size=300, minibatch_size=300))
     assert notes.learning_rates == pytest.approx([1e-3, 7e-4, 4e-4, 1e-4])
     assert [row["ppo/learning_rate"] for row in notes.scalars] == pytest.approx([1e-3, 7e-4, 4e-4, 1e-4])
     assert [row["ppo/entropy_weight"] for row in notes.scalars] == pytest.approx([0.02, 0.017, 0.014, 0.011])
+    assert module.decays == pytest.approx([0.9, 0.78, 0.66, 0.54])
 
 
 def test_without_an_end_learning_rate_and_entropy_weight_are_constant():
@@ -191,8 +198,10 @@ def test_settings_out_of_range_are_all_named():
         "hidden_sizes": (8, 0),
         "learning_rate": 0.0,
         "learning_rate_end": -1.0,
+        "half_life": -1.0,
         "gamma": 1.5,
         "gae_lambda": -0.1,
+        "gae_lambda_end": 1.5,
         "clip": 0.0,
         "value_clip": 0.0,
         "value_weight": -1.0,
@@ -206,7 +215,18 @@ def test_settings_out_of_range_are_all_named():
 
 def test_one_setting_out_of_range_is_named_with_its_value_and_rule():
     with pytest.raises(ValueError, match=r"^model: gamma=1.01 \(0 to 1\)$"):
-        PPO(3, gamma=1.01)
+        PPO(3, gamma=1.01, half_life=None)
+
+
+def test_half_life_is_in_seconds():
+    assert PPO(3).gamma == pytest.approx(0.99, abs=1e-4)
+    assert PPO(3, half_life=1.0, step_seconds=0.5).gamma == pytest.approx(0.5**0.5)
+
+
+def test_discount_is_given_once_and_in_seconds_only_where_there_are_any():
+    for settings in ({"gamma": 0.9}, {"half_life": None}, {"step_seconds": None}):
+        with pytest.raises(ValueError, match=r"model: half_life="):
+            PPO(3, **settings)
 
 
 def test_settings_that_are_not_numbers_are_refused():

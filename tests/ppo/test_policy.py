@@ -123,6 +123,11 @@ def test_layer_norm_follows_each_hidden_layer_or_none(layer_norm, count):
     assert isinstance(layers[-1], nn.Linear)
 
 
+def test_entropy_counts_as_a_share_of_the_largest_one_where_there_is_one():
+    assert [CategoricalHead(2).entropy_unit, TableHead().entropy_unit] == pytest.approx([0.6931, 4.4998], abs=1e-4)
+    assert CategoricalHead(1).entropy_unit == GaussianHead(8).entropy_unit == 1
+
+
 def test_new_policy_is_almost_indifferent_between_actions():
     policy = ActorCritic(180, TableHead())
     entropy = policy.evaluate(torch.randn(20, 180), torch.zeros(20, dtype=torch.int64)).entropy

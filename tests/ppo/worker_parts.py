@@ -16,6 +16,8 @@ from rlbot.sim.state import GameState
 class Numbered(CountingEnv):
     """A ``CountingEnv`` whose arena i is agent ``seed % 90 + i``; each step also pays 10,000 times the opponent.
 
+    It pays a million times the progress of the run, too.
+
     Args:
         num_envs: arenas.
         endings: see ``CountingEnv``.
@@ -27,6 +29,10 @@ class Numbered(CountingEnv):
         super().__init__(num_envs, endings or {}, AutoresetMode.SAME_STEP)
         self.match = SimpleNamespace(opponent=0)
         self.signum, self.once = signum, once
+        self._progress = 0.0
+
+    def anneal(self, progress: float) -> None:
+        self._progress = progress
 
     def reset(self, *, seed: Any = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset()
@@ -37,7 +43,7 @@ class Numbered(CountingEnv):
         following, rewards, *rest = super().step(actions)
         if self.signum and len(self.seen) == 3 and self._is_first():
             os.kill(os.getpid(), self.signum)
-        return following, rewards + 10_000 * self.match.opponent, *rest
+        return following, rewards + 10_000 * self.match.opponent + 1_000_000 * self._progress, *rest
 
     def _is_first(self) -> bool:
         try:

@@ -94,6 +94,8 @@ def test_a_breakdown_stays_in_its_arena(what, make_arenas, opening):
     assert bad.faulty.tolist() == [False, True, False]
     assert broken._arenas[1] is not old
     assert_array_equal(bad.cars.position[1], before.cars.position[1])
+    assert_array_equal(bad.ball.velocity_before[1], bad.ball.velocity[1])
+    assert_array_equal(bad.cars.boost_before[1], bad.cars.boost[1])
     broken.reset([(1, opening())])
     for _ in range(30):
         assert_array_equal(bad.cars.position[[0, 2]], good.cars.position[[0, 2]])

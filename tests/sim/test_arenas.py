@@ -152,6 +152,32 @@ def test_a_touch_is_not_told_again_while_the_arena_stands_still(make_arenas, ope
     assert not arenas.step(np.zeros((1, 2, 8), np.float32), np.array([False])).cars.touched.any()
 
 
+def test_a_state_knows_the_ball_and_the_boost_before_its_step(make_arenas, opening):
+    arenas = make_arenas(num_arenas=2)
+    state = arenas.reset([(i, opening(ball=(0, 0, 500), ball_velocity=(9, 0, 0))) for i in range(2)])
+    for active in (None, np.array([True, False]), None):
+        before, rows = state, np.zeros((2, 2, 8), np.float32)
+        rows[:, 0, BOOST] = 1
+        state = arenas.step(rows, active)
+        assert_array_equal(state.ball.velocity_before, before.ball.velocity)
+        assert_array_equal(state.cars.boost_before, before.cars.boost)
+        assert (state.ball.velocity[:, 2] < before.ball.velocity[:, 2]).tolist() == [True, active is None]
+    begun = arenas.reset([(0, opening())])
+    assert_array_equal(begun.ball.velocity_before, begun.ball.velocity)
+    assert_array_equal(begun.cars.boost_before, begun.cars.boost)
+
+
+def test_the_boost_of_a_respawn_is_not_counted_as_gained(make_arenas, opening):
+    arenas = make_arenas()
+    arenas.reset([(0, opening(cars=((0, -400, 17), (0, 0, 17)), ball=(3000, 0, 93.15), speeds=[2300, 0], boost=5))])
+    states = drive(arenas, 60, throttle=1, boost=1)
+    gone = np.array([state.cars.demolished[0, 1] for state in states])
+    back = 1 + np.flatnonzero(gone)[-1]
+    assert gone.any()
+    assert_allclose(states[back].cars.boost[0, 1], 100 / 3, rtol=1e-5)
+    assert states[back].cars.boost_before[0, 1] == states[back].cars.boost[0, 1]
+
+
 def test_a_shot_is_counted_in_one_step_for_the_car_that_shot(make_arenas, opening):
     arenas = make_arenas()
     arenas.reset([(0, opening(cars=((0, 3200, 17), (3000, -3000, 17)), ball=(0, 3500, 93.15), speeds=[2000, 0]))])

@@ -1,0 +1,120 @@
+"""A symmetric policy does in the mirrored world the mirrored thing, wherever it acts; half of the samples mirrored."""
+
+import numpy as np
+import pytest
+import torch
+from small_fit import trainer
+
+from rlbot.game.actions import TABLE
+from rlbot.game.mirror import BALL_TO_THE_RIGHT, CONTROL_SIGNS, ROW_ORDER, mirrored
+from rlbot.game.observations import DefaultObservation
+from rlbot.league.frozen import FrozenPolicy
+from rlbot.ppo.acting import Acting
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO
+from rlbot.ppo.policy import CategoricalHead, GaussianHead, TableHead
+from rlbot.ppo.rollout import Rollout
+from rlbot.ppo.symmetry import Mirror
+
+HEADS = [TableHead, GaussianHead]
+
+
+@torch.no_grad()
+def decided(head=TableHead, symmetry="canonical"):
+    torch.manual_seed(1)
+    module = PPO(head=head(), hidden_sizes=(32, 32), symmetry=symmetry)
+    module.policy.actor[-1].weight *= 100
+    return module
+
+
+def worlds(count=64):
+    """Observations and what their mirror images are, by the NumPy form; the ball is on either side."""
+    here = np.random.default_rng(1).normal(size=(count, 180)).astype(np.float32)
+    assert 20 < (here[:, BALL_TO_THE_RIGHT] < 0).sum() < count - 20
+    return here, mirrored(here)
+
+
+def other_side(actions):
+    return ROW_ORDER[actions] if actions.ndim == 1 else actions * CONTROL_SIGNS
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_mirror_exchanges_only_the_chosen_samples_and_rounds_nothing(dtype):
+    here, there = (torch.from_numpy(world).to(dtype) for world in worlds())
+    sides = torch.arange(64) % 2
+    assert torch.equal(Mirror()(here, sides), torch.where(sides[:, None] == 1, there, here))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("head", HEADS)
+def test_mirrored_world_has_the_same_value_and_log_probabilities(head, bfloat16):
+    policy, (here, there) = decided(head).policy, worlds()
+    actions, log_probs = Acting(policy, bfloat16)(here, torch.Generator().manual_seed(1))
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        first = policy.evaluate(torch.from_numpy(here), actions)
+        second = policy.evaluate(torch.from_numpy(there), torch.as_tensor(other_side(actions.numpy())))
+    torch.testing.assert_close(log_probs, first.log_probs)
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_opponent_from_a_file_steers_the_other_way_in_the_mirrored_world(tmp_path, head):
+    module, (here, there) = decided(head), worlds()
+    torch.save({"architecture": module.architecture, "state_dict": module.state_dict()}, tmp_path / "symmetric.ckpt")
+    opponent = FrozenPolicy.load(tmp_path / "symmetric.ckpt", deterministic=True)
+    noise = np.zeros((64, 1), np.float32)
+    controls = opponent(here[:, None], noise)
+    np.testing.assert_allclose(opponent(there[:, None], noise), controls * CONTROL_SIGNS, atol=1e-6)
+    assert np.abs(controls[..., 1]).max() > 0.5
+
+
+def test_ball_straight_ahead_is_seen_as_it_is():
+    policy, (here, _) = decided().policy, worlds(64)
+    here[:, BALL_TO_THE_RIGHT] = 0
+    numbers, sides = policy.outputs(torch.from_numpy(here))
+    assert sides.sum() == 0
+    assert torch.equal(numbers, policy.actor(torch.from_numpy(here)))
+
+
+def test_file_without_the_word_holds_a_policy_that_is_not_symmetric(tmp_path):
+    module, (here, _) = decided(symmetry=None), worlds()
+    del module.architecture["symmetry"]
+    torch.save({"architecture": module.architecture, "state_dict": module.state_dict()}, tmp_path / "old.ckpt")
+    controls = FrozenPolicy.load(tmp_path / "old.ckpt", deterministic=True)(here[:, None], np.zeros((64, 1)))
+    assert np.array_equal(controls[:, 0], TABLE[module.policy.actor(torch.from_numpy(here)).argmax(-1)])
+
+
+@torch.no_grad()
+def test_half_of_the_samples_are_learned_from_as_their_mirror_images():
+    module, (here, there) = decided(symmetry="augment"), worlds(128)
+    module.trainer = trainer()
+    seen, actions = torch.from_numpy(here), torch.arange(128) % 90
+    then = module.policy.evaluate(seen, actions)
+    fields = (torch.randn(64, 2), *[torch.zeros(64, 2, dtype=torch.bool)] * 2, torch.ones(64, 2, dtype=torch.bool))
+    rollout = Rollout(seen.view(64, 2, 180), actions.view(64, 2), then.log_probs.view(64, 2), *fields, seen[:2])
+    plain = decided(symmetry=None)
+    plain.trainer = trainer()
+    before, batch = plain.prepare(rollout, 128), module.prepare(rollout, 128, noise=torch.Generator().manual_seed(1))
+    changed = (batch["observations"] != before["observations"]).any(-1)
+    assert 40 < changed.sum() < 88
+    assert torch.equal(batch["observations"], torch.where(changed[:, None], torch.from_numpy(there), seen))
+    assert np.array_equal(batch["actions"], np.where(changed, ROW_ORDER[actions], actions))
+    now = module.policy.evaluate(batch["observations"], batch["actions"])
+    torch.testing.assert_close(batch["log_probs"], now.log_probs)
+    torch.testing.assert_close(batch["values"], now.values)
+    for name in ("advantages", "returns"):
+        assert torch.equal(batch[name], before[name])
+
+
+def test_symmetry_is_refused_where_nothing_is_known_of_left_and_right():
+    for settings in ({"head": CategoricalHead(4)}, {"head": GaussianHead(1)}, {"observation_size": 90}):
+        with pytest.raises(ValueError, match="symmetry=augment"):
+            PPO(**settings, symmetry="augment")
+
+    class Own(DefaultObservation):
+        """Whatever it does, it is not what the mirror knows."""
+
+    with pytest.raises(ValueError, match=r"model\.symmetry=canonical"):
+        RolloutDataModule(num_envs=1, batch_size=4, minibatch_size=4, observation=Own()).check(decided())
