@@ -59,7 +59,6 @@ class TimestepCheckpoint(Checkpoint):
         self._saved_at = 0  # timesteps of the newest save
         self._resumed_from: Path | None = None
         self._failed_saves = 0
-        self.pruned: set[Path] = set()  # deleted on purpose
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -140,12 +139,12 @@ class TimestepCheckpoint(Checkpoint):
             if failure is None and numbered and trainer.is_global_zero:
                 twin(target, self.folder / LAST)
                 trainer.lightning_module.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
-                self._prune(timesteps, in_use=_files_in_use(trainer))
+                self._prune(timesteps)
         except OSError as error:
             failure = error
         return trainer.strategy.broadcast(failure)
 
-    def _prune(self, now: int, in_use: set[Path]) -> None:
+    def _prune(self, now: int) -> None:
         """Delete old numbered files that nothing protects; later ones than ``now`` are another future's, left alone."""
         files = {timesteps: file for timesteps, file in numbered_checkpoints(self.folder).items() if timesteps <= now}
         milestones: dict[int, Path] = {}
@@ -154,9 +153,8 @@ class TimestepCheckpoint(Checkpoint):
         milestones.pop(0, None)
         kept = {*list(files.values())[-self.keep :], *milestones.values()}
         for file in files.values():
-            if file not in kept and file.resolve() not in {self._resumed_from, *in_use}:
+            if file not in kept and file.resolve() != self._resumed_from:
                 file.unlink(missing_ok=True)
-                self.pruned.add(file.resolve())
 
 
 def twin(source: Path, target: Path) -> None:
@@ -170,12 +168,6 @@ def twin(source: Path, target: Path) -> None:
             raise
         shutil.copyfile(source, scratch)
     os.replace(scratch, target)
-
-
-def _files_in_use(trainer: L.Trainer) -> set[Path]:
-    """Checkpoints that a callback still needs: opponents of the coming iteration."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return {Path(file).resolve() for callback in callbacks for file in getattr(callback, "files_in_use", ())}
 
 
 def _timesteps(trainer: L.Trainer) -> int:

@@ -1,76 +1,43 @@
-"""The curriculum: 1v1 self-play, then 1v2 against checkpoints of itself, then 2v2 self-play."""
+"""The curriculum: 1v1 self-play, then 1v2 against past selves, then 2v2 self-play; or as the stages say."""
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning as L  # noqa: N812
-import numpy as np
 import torch
 from typing_extensions import override
 
-from callbacks.checkpoints import TimestepCheckpoint
+from callbacks.evaluation import Evaluation
+from callbacks.stages import Stage, by_results, check_plan, default_stages
+from rlbot.errors import InputError
 from rlbot.game.match import Opponent
 from rlbot.league.frozen import FrozenPolicy
+from rlbot.league.past_selves import PastSelves, PoolSettings
 from rlbot.league.pool import Pool
+from rlbot.ppo import together
 from rlbot.ppo.module import PPO
-from rlbot.runs import numbered_checkpoints
 
-ALLOWED_MODES = ("1v1", "1v2", "2v2")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of the curriculum.
-
-    Args:
-        mode: 1v1, 1v2 or 2v2 (the learner is the lone car in 1v2).
-        opponent: selfplay (the current policy drives all cars and learns from all) or checkpoint (saved checkpoints of
-            this run drive the opponents).
-        from_timesteps: the stage begins at the first iteration boundary at or after this many timesteps.
-    """
-
-    mode: str
-    opponent: Literal["selfplay", "checkpoint"] = "selfplay"
-    from_timesteps: int = 0
-
-
-def default_stages() -> list[Stage]:
-    """The plan of ``configs/base.yaml``."""
-    return [Stage("1v1"), Stage("1v2", "checkpoint", 2_000_000), Stage("2v2", "selfplay", 3_500_000)]
+DEFAULT_POOL = PoolSettings()
 
 
 class Curriculum(L.Callback):
-    """Promotes the run from stage to stage at iteration boundaries; the policy carries on unchanged.
+    """Takes the run from stage to stage at iteration boundaries; the policy carries on unchanged.
 
     Args:
         stages: in order, the first from 0 timesteps; empty leaves the environment alone (not Rocket League).
-        num_opponents: how many checkpoints share the arenas of a checkpoint stage: the newest, others at random.
+        pool: past selves, who play in the checkpoint stages and in the pool_share of others.
 
     Raises:
-        ValueError: a mode other than 1v1, 1v2 and 2v2, or stages out of order.
+        ValueError: a mode other than 1v1, 1v2 and 2v2, stages that make no plan, a setting out of range.
     """
 
-    def __init__(self, stages: Sequence[Stage] | None = None, num_opponents: int = 4) -> None:
+    def __init__(self, stages: Sequence[Stage] | None = None, pool: PoolSettings = DEFAULT_POOL) -> None:
         self.stages = default_stages() if stages is None else list(stages)
-        self.num_opponents = num_opponents
-        for i, stage in enumerate(self.stages):
-            if stage.mode not in ALLOWED_MODES:
-                raise ValueError(
-                    f"curriculum.stages[{i}].mode={stage.mode!r}: only {', '.join(ALLOWED_MODES)} are stages"
-                )
-        begins = [stage.from_timesteps for stage in self.stages]
-        if begins and (begins[0] != 0 or any(b <= a for a, b in itertools.pairwise(begins))):
-            raise ValueError(f"curriculum.stages: from_timesteps={begins} must begin at 0 and rise")
-        if num_opponents < 1:
-            raise ValueError(f"curriculum.num_opponents={num_opponents} must be at least 1")
+        check_plan(self.stages)
+        self.past_selves = PastSelves(pool)  # up to date in the first process only
         self.index = 0
-        self._known: list[str] = []  # checkpoint files that may become opponents
-        self._chosen: list[str] = []  # those that play the coming iteration
-        self._dropped: set[str] = set()  # files that turned out to be unreadable
-        self._frozen: dict[str, FrozenPolicy] = {}
+        self._begun_at = 0  # timesteps at which the present stage began
 
     @property
     def stage_name(self) -> str:
@@ -78,26 +45,47 @@ class Curriculum(L.Callback):
         return self.stages[self.index].mode if self.stages else ""
 
     @property
-    def files_in_use(self) -> list[str]:
-        """Checkpoints that play the coming iteration: a run resumed from its save needs them."""
-        return self._chosen
+    def _share(self) -> float:
+        """Of the arenas, in which past selves play."""
+        return self.stages[self.index].against_past_selves
 
     def stage_at(self, timesteps: int) -> int:
-        """Index of the stage that ``timesteps`` belongs to."""
+        """Index of the stage that ``timesteps`` belongs to, in a plan by timesteps."""
         return sum(stage.from_timesteps <= timesteps for stage in self.stages) - 1
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"stage": self.index, "known": self._known, "chosen": self._chosen}
+        return {"stage": self.index, "begun_at": self._begun_at, "pool": self.past_selves.state_dict()}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._known, self._chosen = list(state_dict["known"]), list(state_dict["chosen"])
+        self.index, self._begun_at = state_dict["stage"], state_dict.get("begun_at", 0)
+        if "pool" in state_dict:
+            self.past_selves.load_state_dict(state_dict["pool"])
+
+    def check(self, evaluation: Evaluation, plays_rocket_league: bool = True) -> None:
+        """See that the stages can be played, and that what they wait for is measured.
+
+        Raises:
+            InputError: another environment, or a win rate against somebody who is not played.
+        """
+        if self.stages and not plays_rocket_league:
+            raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
+        played = () if evaluation.interval is None else evaluation.anchors
+        asked = {name for stage in self.stages if stage.until is not None for name in stage.until.win_rate}
+        if missing := sorted(asked.difference(played)):
+            raise InputError(f"curriculum.stages: until.win_rate of {missing[0]}, who is not in evaluation.anchors")
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.past_selves.folder = Path(trainer.log_dir or ".", "pool")
         if self.stages:
-            self.index = self.stage_at(trainer.datamodule.timesteps)  # type: ignore[attr-defined]
+            timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
+            saved = self.index
+            known = min(saved, len(self.stages) - 1)
+            self.index = known if by_results(self.stages) else self.stage_at(timesteps)
+            if self.index != saved:  # the plan was edited
+                self.past_selves.begin_stage()
             self._enter(trainer, pl_module)
 
     @override
@@ -105,68 +93,67 @@ class Curriculum(L.Callback):
         if not self.stages:
             return
         assert isinstance(pl_module, PPO)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        timesteps, iteration = data.timesteps, data.iteration
+        self.past_selves.count(iteration.statistics, iteration.timesteps)
         pl_module.record({"curriculum/stage": self.index})
-        timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
-        index = self.stage_at(timesteps)
-        against_checkpoints = self.stages[index].opponent == "checkpoint"
-        if against_checkpoints and trainer.is_global_zero:
-            self._choose(trainer, timesteps)
+        interval = self.past_selves.settings.interval
+        grows = timesteps // interval > (timesteps - iteration.timesteps) // interval
+        if grows and trainer.is_global_zero:
+            self._add(pl_module, timesteps)
+        index = self._next(trainer, timesteps)
         if index != self.index:
-            self.index = index
-            stage = self.stages[index]
-            trainer.lightning_module.print(
-                f"[OK] Stage {index}: {stage.mode} ({stage.opponent}) from {timesteps} timesteps on"
-            )
+            self.index, self._begun_at = index, timesteps
+            self.past_selves.begin_stage()
+            pl_module.print(f"[OK] Stage {index}: {self.stages[index]} from {timesteps} timesteps on")
             self._enter(trainer, pl_module)
-        elif against_checkpoints:
+        elif grows and self._share:
+            self.past_selves.deal = []
             self._enter(trainer, pl_module)
 
-    def _enter(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        stage = self.stages[self.index]
-        opponent = None
-        if stage.opponent == "checkpoint":
-            opponent = Pool(self._members(trainer, pl_module))
-        trainer.datamodule.play(stage.mode, opponent)  # type: ignore[attr-defined]
+    def _next(self, trainer: L.Trainer, timesteps: int) -> int:
+        """The stage of the coming iteration; the same in all processes, for all that it goes by is."""
+        if not by_results(self.stages):
+            return self.stage_at(timesteps)
+        until = self.stages[self.index].until
+        statistics = trainer.datamodule.iteration.statistics  # type: ignore[attr-defined]
+        touches, minutes = statistics["game/touches_per_minute"]
+        evaluation = _evaluation(trainer)
+        win_rates = evaluation.win_rates_low if evaluation is not None else {}
+        over = until is not None and until.holds(timesteps - self._begun_at, touches / (minutes or 1), win_rates)
+        return self.index + over
 
-    def _choose(self, trainer: L.Trainer, timesteps: int) -> None:
-        """The newest checkpoint and others at random, by noise that belongs to this moment of this run."""
-        saver = next(c for c in trainer.callbacks if isinstance(c, TimestepCheckpoint))  # type: ignore[attr-defined]
-        found = [str(f.resolve()) for steps, f in numbered_checkpoints(saver.folder).items() if steps <= timesteps]
-        known = [file for file in dict.fromkeys(self._known + found) if file not in self._dropped]
-        self._known = [file for file in known if Path(file).is_file()]
-        for file in known:
-            if file not in self._known and Path(file) not in saver.pruned:
-                trainer.lightning_module.print(f"[ERROR] Opponent dropped: {file} is not there any more")
-        rng = np.random.default_rng([torch.initial_seed() % 2**63, timesteps])
-        newest, older = self._known[-1:], self._known[:-1]
-        count = min(self.num_opponents - 1, len(older))
-        self._chosen = (
-            newest + [older[i] for i in sorted(rng.choice(len(older), count, replace=False))] if newest else []
-        )
+    def _enter(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Play the present stage; who the opponents are is drawn where none are yet.
 
-    def _members(self, trainer: L.Trainer, pl_module: L.LightningModule) -> list[Opponent]:
-        """Frozen policies of the chosen files; while there is none, the policy as it is now.
-
-        The first process reads them for all, so the files need not be on every machine.
+        The first process reads their files for all, so these need not be on every machine.
         """
-        members: list[Opponent] = trainer.strategy.broadcast(self._thawed(trainer) if trainer.is_global_zero else [])
-        if not members:
-            assert isinstance(pl_module, PPO)
-            members.append(FrozenPolicy(pl_module.policy, "the current policy"))
-        return members
+        opponent: Opponent | None = None
+        if self._share:
+            assert isinstance(module, PPO)
+            ppo, timesteps = module, trainer.datamodule.timesteps  # type: ignore[attr-defined]
+            opponent = together.from_first(lambda: self._opponent(ppo, timesteps))
+        trainer.datamodule.play(self.stages[self.index].mode, opponent, self._share)  # type: ignore[attr-defined]
 
-    def _thawed(self, trainer: L.Trainer) -> list[Opponent]:
-        self._frozen = {file: policy for file, policy in self._frozen.items() if file in self._chosen}
-        return [policy for file in list(self._chosen) if (policy := self._thaw(trainer, file))]
+    def _opponent(self, module: PPO, timesteps: int) -> Pool:
+        """The past selves that were drawn; the policy as it is now while there is none."""
+        pool, seed = self.past_selves, [torch.initial_seed() % 2**63, timesteps]
+        if not pool.files:
+            self._add(module, timesteps)
+        if not pool.deal:
+            pool.draw(seed)
+        found, dropped = pool.opponent(seed)
+        for reason in dropped:
+            module.print(f"[ERROR] Opponent dropped: {reason}")
+        return found or Pool({"now": FrozenPolicy(module.policy, "the current policy")})
 
-    def _thaw(self, trainer: L.Trainer, file: str) -> FrozenPolicy | None:
-        """The policy saved in the file; a file that cannot be read any more is dropped with a warning."""
+    def _add(self, module: PPO, timesteps: int) -> None:
         try:
-            self._frozen[file] = self._frozen.get(file) or FrozenPolicy.load(Path(file))
-        except ValueError as error:
-            trainer.lightning_module.print(f"[ERROR] Opponent dropped: {str(error).removeprefix('ckpt_path=')}")
-            self._dropped.add(file)
-            self._known.remove(file)
-            self._chosen.remove(file)
-            return None
-        return self._frozen[file]
+            self.past_selves.add(module, timesteps)
+        except OSError as error:
+            module.print(f"[ERROR] Past self of {timesteps} timesteps not saved ({error.strerror}): training goes on")
+
+
+def _evaluation(trainer: L.Trainer) -> Evaluation | None:
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next((callback for callback in callbacks if isinstance(callback, Evaluation)), None)

@@ -4,6 +4,7 @@ import lightning as L  # noqa: N812
 from typing_extensions import override
 
 from rlbot.game.statistics import GAIN
+from rlbot.league.pool import RESULTS
 from rlbot.ppo.module import PPO
 
 
@@ -22,5 +23,6 @@ class GameStatistics(L.Callback):
             "game/faulty_steps": (iteration.faulty_steps, 1),
         }
         assert isinstance(pl_module, PPO)
-        shown = {name: ratio for name, ratio in statistics.items() if ratio[1] and not name.startswith(GAIN)}
+        hidden = (GAIN, RESULTS)  # the pool's results are as many as its members
+        shown = {name: ratio for name, ratio in statistics.items() if ratio[1] and not name.startswith(hidden)}
         pl_module.record({name: total / amount for name, (total, amount) in shown.items()})

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from callbacks.checkpoints import TimestepCheckpoint
 from callbacks.curriculum import Curriculum
+from callbacks.stages import described
 from rlbot.arguments import flat
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
@@ -44,8 +45,8 @@ class RunSummary(L.Callback):
         show(f"[OK] {actors.kind} with {data.num_arenas} environments created ({actors.num_agents} agents){each}")
         if curriculum is not None and curriculum.stages:
             show("[OK] Curriculum restriction verified")
-            for i, stage in enumerate(curriculum.stages):
-                show(f"  Stage {i}: {stage.mode} ({stage.opponent}) from {stage.from_timesteps} timesteps")
+            for i, stage in enumerate(described(curriculum.stages)):
+                show(f"  Stage {i}: {stage}")
             show(f"  Now: stage {curriculum.index} at {data.timesteps} timesteps")
         asked = "" if self.precision in ("", trainer.precision) else f" (asked for {self.precision})"
         if str(trainer.precision).endswith("-mixed"):

@@ -38,7 +38,9 @@ class Throughput(L.Callback):
         iteration = trainer.datamodule.iteration  # type: ignore[attr-defined]
         overall_seconds, collect_seconds = now - self._begun, iteration.collect_seconds
         self._begun = now
-        learn_seconds = max(overall_seconds - collect_seconds, 1e-9)
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        pause_seconds = sum(getattr(callback, "seconds_taken", 0.0) for callback in callbacks)  # of an evaluation
+        learn_seconds = max(overall_seconds - collect_seconds - pause_seconds, 1e-9)
         speeds = {
             "speed/collect": iteration.timesteps / iteration.seconds["collect"],
             "speed/learn": iteration.timesteps / learn_seconds,

@@ -14,6 +14,7 @@ SECTIONS = {  # and what is not given in them
     "model": {"observation_size"},
     "data": {"total_timesteps", "exact_resume"},
     "curriculum": set(),
+    "evaluation": set(),
     "checkpoint": {"folder", "username", "save_interval"},
     "throughput": set(),
     "trainer": set(),

@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from callbacks import (
     Curriculum,
+    Evaluation,
     GameStatistics,
     RewardLedger,
     RunSummary,
@@ -74,6 +75,7 @@ TRAINER_DEFAULTS = {
 UNWANTED_ADVICE = ("treespec, LeafSpec", "It is recommended to use `self.log", "`broadcast_buffers` is deprecated")
 PRECISIONS = ("16-mixed", "bf16-mixed", "32-true")
 CALLBACKS: dict[str, type[L.Callback]] = {
+    "evaluation": Evaluation,  # before those that go by what it finds and what it takes
     "reward_ledger": RewardLedger,  # before the curriculum: an iteration belongs to the stage that it was played in
     "curriculum": Curriculum,
     "statistics": GameStatistics,
@@ -116,10 +118,7 @@ class TrainCLI(LightningCLI):
             "--device", type=str, default="auto", help="auto (CUDA if there is any), cpu, cuda, or cuda:N."
         )
         parser.add_argument(
-            "--logdir",
-            type=str,
-            default="logs/latest_run",
-            help="The run's folder; an earlier run there is moved aside.",
+            "--logdir", type=str, default="logs/latest_run", help="The run's folder; an earlier one is moved aside."
         )
         parser.add_argument("--save_interval", type=int, default=10_000, help="Timesteps that last.ckpt may be behind.")
         parser.add_argument(
@@ -198,8 +197,8 @@ class TrainCLI(LightningCLI):
         fit = self.config["fit"]
         self._check_shapes()
         self.datamodule.check(self.model)
-        if self._get(self.config_init, "curriculum").stages and not self.datamodule.plays_rocket_league:
-            raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
+        curriculum, evaluation = (self._get(self.config_init, key) for key in ("curriculum", "evaluation"))
+        curriculum.check(evaluation, self.datamodule.plays_rocket_league)
         if fit.trainer.accelerator != "auto":
             raise InputError(f"trainer.accelerator={fit.trainer.accelerator}: give device instead (cpu, cuda, cuda:N)")
         given = self._get(self.config_init, "trainer")

@@ -53,7 +53,8 @@ class Run:
     def scalars(self) -> dict[str, list[tuple[int, float]]]:
         """(timesteps, value) pairs of every TensorBoard tag."""
         events = EventAccumulator(str(self.logdir), size_guidance={"scalars": 0}).Reload()
-        return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+        # Sorted: of two files begun in one second the later one may be read first (their names end in a counter).
+        return {tag: sorted((e.step, e.value) for e in events.Scalars(tag)) for tag in events.Tags()["scalars"]}
 
 
 def arguments_of(folder: Path, arguments: tuple[str, ...]) -> list[str]:

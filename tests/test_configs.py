@@ -6,11 +6,12 @@ import shlex
 import pytest
 import yaml
 
-from callbacks import RewardLedger, TimestepCheckpoint
+from callbacks import Evaluation, RewardLedger, TimestepCheckpoint
 from rlbot.__main__ import ROOT
 from rlbot.game.endings import default_endings
 from rlbot.game.rewards import default_rewards
 from rlbot.game.starts import default_starts
+from rlbot.league.past_selves import PoolSettings
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 
@@ -52,8 +53,9 @@ def test_reference_run_is_the_promised_one():
 
 def test_base_yaml_and_the_code_have_the_same_defaults():
     base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text(encoding="utf-8"))
-    ledger = (RewardLedger, "reward_ledger")
-    for cls, section in ((PPO, "model"), (RolloutDataModule, "data"), (TimestepCheckpoint, "checkpoint"), ledger):
+    assert PoolSettings(**base["curriculum"]["pool"]) == PoolSettings()
+    classes = {"model": PPO, "data": RolloutDataModule, "checkpoint": TimestepCheckpoint, "evaluation": Evaluation}
+    for section, cls in (classes | {"reward_ledger": RewardLedger}).items():
         defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}
         for name, value in base[section].items():
             if name not in ("rewards", "endings", "starts"):

@@ -17,7 +17,8 @@ curriculum:
   stages:
     - {mode: 1v1, opponent: selfplay, from_timesteps: 0}
     - {mode: 1v2, opponent: checkpoint, from_timesteps: 128}
-    - {mode: 2v2, opponent: selfplay, from_timesteps: 256}
+    - {mode: 2v2, opponent: selfplay, from_timesteps: 256, pool_share: 0.5}
+  pool: {interval: 64, size: 3, num_opponents: 2}
 """
 KINDS = ("cut", "flipped", "empty", "text", "foreign", "missing")
 EXACT = (
@@ -130,9 +131,9 @@ def test_exactly_resumed_run_equals_the_uninterrupted_one(fit, tmp_path, straigh
 
 
 def test_opponents_of_the_coming_iteration_are_there_when_it_is_resumed(fit, tmp_path):
-    """Few files are kept, so a save would delete opponents that were chosen a moment before."""
+    """Few are kept, so that the pool drops some in every iteration."""
     curriculum = '--curriculum.stages=[{"mode": "1v2", "opponent": "checkpoint"}]'
-    words = (curriculum, *EXACT, "--checkpoint.keep=2", "--curriculum.num_opponents=9")
+    words = (curriculum, *EXACT, "--curriculum.pool={interval: 64, size: 2, num_opponents: 9}")
     for name in ("straight", "stopped"):
         (tmp_path / name).mkdir()
     straight = fit(tmp_path / "straight", *words, "--timesteps=384")
@@ -153,7 +154,7 @@ def test_opponents_of_the_coming_iteration_are_there_when_it_is_resumed(fit, tmp
         lambda c: c["state_dict"]["return_scale.squares"].zero_(),
         lambda c: c["state_dict"]["policy.critic.0.bias"].add_(1e-6),
         lambda c: c["RolloutDataModule"].update(timesteps=128),
-        lambda c: c["callbacks"]["Curriculum"].update(chosen=[]),
+        lambda c: c["callbacks"]["Curriculum"]["pool"].update(deal=["timesteps_000000000128"]),
     ],
     ids=["mean", "square", "step", "count", "centre", "spread", "weight", "timesteps", "opponents"],
 )

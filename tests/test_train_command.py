@@ -74,7 +74,7 @@ def test_dashboards_find_their_tags(debug):
     assert set(debug.scalars()) >= {
         "game/touches_per_minute", "game/goals_per_minute", "reward/goal", "reward/touch", "ppo/entropy", "ppo/kl",
         "ppo/clip_fraction", "ppo/explained_variance", "speed/timesteps_per_second", "speed/collect", "speed/learn",
-        "curriculum/stage",
+        "curriculum/stage", "evaluation/chaser/win_rate", "evaluation/rating",
     }  # fmt: skip
 
 

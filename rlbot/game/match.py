@@ -5,7 +5,7 @@ Data flows one way: controls in, state out, observation, reward, endings. Who re
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,6 +26,19 @@ class Opponent(Protocol):
 
     def __call__(self, observations: FloatArray, noise: FloatArray) -> FloatArray:
         """Controls (A, K, 8) for observations (A, K, D); noise (A, K) in [0, 1) is the only randomness to use."""
+        ...
+
+
+@runtime_checkable
+class Scorekeeper(Protocol):
+    """An opponent that keeps count of how the episodes against it end."""
+
+    def add_episodes(self, ended: BoolArray, goal: FloatArray) -> None:
+        """Arenas in which an episode ended (A,), and who scored (A,): 1 blue, -1 orange, 0 nobody."""
+        ...
+
+    def take_statistics(self) -> dict[str, tuple[float, float]]:
+        """Total and amount by tag since the last call."""
         ...
 
 
@@ -165,6 +178,8 @@ class Match:
         ended = (terminated | truncated) & live
         if ended.any():
             self._statistics.add_episodes(state.seconds[ended], held[:, ended])
+            if isinstance(self.opponent, Scorekeeper):
+                self.opponent.add_episodes(ended, state.goal)
         rewards = np.where(live[:, None], terms.sum(axis=0), np.float32(0))
         begun = time.perf_counter()
         self._observations = self.observation(state, self._order)
@@ -174,7 +189,10 @@ class Match:
 
     def take_statistics(self) -> dict[str, tuple[float, float]]:
         """What the learner's cars did since the last call: total and amount by TensorBoard tag."""
-        return dict(self._statistics.take())
+        taken: dict[str, tuple[float, float]] = dict(self._statistics.take())
+        if isinstance(self.opponent, Scorekeeper):
+            taken |= self.opponent.take_statistics()
+        return taken
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds since the last call inside RocketSim's step (physics), observing, rewarding, and the opponent."""

@@ -5,7 +5,7 @@ ground). A tie goes into overtime, which begins with a kickoff and ends with the
 without one the match is a draw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,10 +65,12 @@ class _Side:
         return self._arenas.reset([(i, self._kickoff(rngs[i], team)) for i in indices])
 
     def noise(self) -> FloatArray:
-        """(live matches, C) in [0, 1), each match's from its own stream."""
+        """(G, C) in [0, 1), each live match's from its own stream."""
         rngs, num_cars = self._arenas.rngs, self._arenas.num_cars
-        rows = [rngs[i].random(num_cars, np.float32) for i in np.flatnonzero(self.live)]
-        return np.array(rows, np.float32).reshape(-1, num_cars)
+        rows = np.zeros((len(rngs), num_cars), np.float32)
+        for i in np.flatnonzero(self.live):
+            rows[i] = rngs[i].random(num_cars, np.float32)
+        return rows
 
     def step(self) -> None:
         """Apply ``controls`` in the live matches, keep the score and begin anew after goals."""
@@ -101,23 +103,28 @@ class _Clock(NamedTuple):
     last_step: int  # of overtime
 
 
-def _act(opponent: Opponent, sides: Sequence[_Side], noise: Sequence[FloatArray], *, is_a: bool) -> None:
-    """Let one opponent fill in the controls of its cars in all live matches, in one batch."""
+def _act(
+    opponent: Opponent, sides: Sequence[_Side], noise: Sequence[FloatArray], where: Sequence[BoolArray], *, is_a: bool
+) -> None:
+    """Let one opponent fill in the controls of its cars in the matches ``where`` (G,) of each side, in one batch."""
     cars = [side.a if is_a else side.b for side in sides]
-    seen = np.concatenate([side.observations[side.live][:, own] for side, own in zip(sides, cars, strict=True)])
-    drawn = np.concatenate([rows[:, own] for rows, own in zip(noise, cars, strict=True)])
-    answer = opponent(seen, drawn)
+    parts = list(zip(sides, cars, noise, where, strict=True))
+    drawn = np.concatenate([rows[which][:, own] for _, own, rows, which in parts])
+    if not len(drawn):
+        return
+    answer = opponent(np.concatenate([side.observations[which][:, own] for side, own, _, which in parts]), drawn)
     if answer.shape != (*drawn.shape, NUM_CONTROLS):
         raise ValueError(f"an opponent returned controls of shape {answer.shape}, not {(*drawn.shape, NUM_CONTROLS)}")
     begin = 0
-    for side, own, rows in zip(sides, cars, noise, strict=True):
-        side.controls[np.flatnonzero(side.live), own] = answer[begin : begin + len(rows)]
-        begin += len(rows)
+    for side, own, _, which in parts:
+        chosen = np.flatnonzero(which)
+        side.controls[chosen, own] = answer[begin : begin + len(chosen)]
+        begin += len(chosen)
 
 
 def play_matches(
     a: Opponent,
-    b: Opponent,
+    b: Opponent | Sequence[Opponent],
     mode: str,
     seed: int,
     indices: Sequence[int],
@@ -125,6 +132,7 @@ def play_matches(
     regular_seconds: float = REGULAR_SECONDS,
     overtime_seconds: float = OVERTIME_SECONDS,
     tick_skip: int = 8,
+    each_step: Callable[[], object] = bool,
 ) -> list[MatchResult]:
     """Play the matches of these indices side by side; each opponent acts once a step for all its cars.
 
@@ -133,13 +141,14 @@ def play_matches(
 
     Args:
         a: has the first number of cars in the mode's name, whichever colour it has: in 1v2 A is the lone car.
-        b: has the second.
+        b: has the second; or one for each of the matches.
         mode: 1v1, 1v2, 2v2 or 3v3.
         seed: not negative.
         indices: of the matches, in the order of the results.
         regular_seconds: game time before overtime.
         overtime_seconds: most game time of an overtime; a draw after that.
         tick_skip: physics ticks (1/120 s) a step.
+        each_step: called before every step; what it raises ends the matches.
 
     Raises:
         ValueError: an unknown mode, or an opponent that returns controls of another shape.
@@ -155,10 +164,17 @@ def play_matches(
         for odd, chosen in enumerate(by_colour)
         if chosen
     ]
+    opponents = [b] * len(indices) if callable(b) else b
+    of_index = {i: id(one) for i, one in zip(indices, opponents, strict=True)}
+    distinct = {id(one): one for one in opponents}.values()
+    whose = [np.array([of_index[i] for i in chosen]) for chosen in by_colour if chosen]
     while sides and any(side.live.any() for side in sides):
+        each_step()
         noise = [side.noise() for side in sides]
-        _act(a, sides, noise, is_a=True)
-        _act(b, sides, noise, is_a=False)
+        _act(a, sides, noise, [side.live for side in sides], is_a=True)
+        for one in distinct:
+            where = [side.live & (own == id(one)) for side, own in zip(sides, whose, strict=True)]
+            _act(one, sides, noise, where, is_a=False)
         for side in sides:
             side.step()
     played = [result for side in sides for result in side.results()]

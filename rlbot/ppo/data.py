@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning as L  # noqa: N812
-import numpy as np
 import torch
 from typing_extensions import override
 
 from rlbot.device import num_cores
 from rlbot.game.endings import Ending
-from rlbot.game.env import ACTION_SPACE, RocketSimVectorEnv
+from rlbot.game.env import ACTION_SPACE
 from rlbot.game.match import Opponent
+from rlbot.game.mixed import arenas
 from rlbot.game.observations import DefaultObservation, Observation
 from rlbot.game.rewards import Reward
 from rlbot.game.starts import Start
 from rlbot.ppo import together
 from rlbot.ppo.acting import Acting, cpu_has_bfloat16
 from rlbot.ppo.actors import Actors, Inline, MakeEnv
-from rlbot.ppo.iteration import Iteration, judge_faults
+from rlbot.ppo.iteration import Iteration, judge_faults, seed_of
 from rlbot.ppo.minibatches import Minibatches
 from rlbot.ppo.module import PPO, Batch
 from rlbot.ppo.stable_baselines import as_vector_env
@@ -103,7 +103,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.num_workers, self.act_on, self.overlap = num_workers, act_on, overlap
         self.num_envs, self.batch_size, self.minibatch_size = num_envs, batch_size, minibatch_size
         self.epochs, self.total_timesteps, self.exact_resume = epochs, total_timesteps, exact_resume
-        self._game: dict[str, Any] = {
+        self.game: dict[str, Any] = {
             "observation": DefaultObservation() if observation is None else observation,
             "rewards": rewards,
             "endings": endings,
@@ -113,6 +113,7 @@ class RolloutDataModule(L.LightningDataModule):
         self._foreign = None if env is None else as_vector_env(env)
         self._mode = "1v1"
         self._opponent: Opponent | None = None
+        self._opponent_share = 1.0
         self._actors: Actors | None = None
         self._is_open = False
         self._ahead = 0  # timesteps of a rollout that is under way
@@ -133,7 +134,7 @@ class RolloutDataModule(L.LightningDataModule):
     def observation_size(self) -> int:
         """Numbers an agent sees."""
         if self._foreign is None:
-            return int(self._game["observation"].size)
+            return int(self.game["observation"].size)
         shape = self._foreign.single_observation_space.shape
         if shape is None or len(shape) != 1:
             raise ValueError(f"data.env gives observations of shape {shape}, expected one axis")
@@ -142,7 +143,7 @@ class RolloutDataModule(L.LightningDataModule):
     @property
     def step_seconds(self) -> float | None:
         """Of a step; an environment of another kind knows no seconds."""
-        return None if self._foreign is not None else self._game["tick_skip"] / TICKS_PER_SECOND
+        return None if self._foreign is not None else self.game["tick_skip"] / TICKS_PER_SECOND
 
     @property
     def progress(self) -> float:
@@ -164,20 +165,23 @@ class RolloutDataModule(L.LightningDataModule):
         """Minibatches of a pass over the coming iteration; the same in all processes, for they learn in step."""
         return math.ceil(self._share(0) / self.minibatch_size)
 
-    def play(self, mode: str, opponent: Opponent | None) -> None:
-        """From the next rollout on, play this mode: all cars by self-play, or the blue team against the opponent."""
+    def play(self, mode: str, opponent: Opponent | None, share: float = 1.0) -> None:
+        """From the next rollout on, play this mode: all cars by self-play, or the blue team against the opponent.
+
+        The opponent plays in this share of the arenas; in the others there is self-play.
+        """
         if self._foreign is not None:
             raise ValueError("a curriculum needs Rocket League: set curriculum.stages to [] when data.env is given")
-        if self._is_open and mode == self._mode and (opponent is None) == (self._opponent is None):
+        present = (self._mode, self._opponent is None, self._opponent_share)
+        if self._is_open and (mode, opponent is None, share) == present:
             self._actors.change_opponent(opponent)  # type: ignore[union-attr]
         else:
             self._release()
-        self._mode, self._opponent = mode, opponent
+        self._mode, self._opponent, self._opponent_share = mode, opponent, share
 
     def _make_env(self, mode: str, opponent: Opponent | None) -> MakeEnv:
         """Makes environments of so many arenas with this run's observation, rewards, endings and starts."""
-        against = opponent is not None
-        return functools.partial(RocketSimVectorEnv, mode=mode, opponent=opponent, whole_team=against, **self._game)
+        return functools.partial(arenas, mode=mode, opponent=opponent, share=self._opponent_share, **self.game)
 
     @override
     def train_dataloader(self) -> Minibatches:
@@ -197,7 +201,7 @@ class RolloutDataModule(L.LightningDataModule):
         if self._foreign is None:
             self._make_env(self._mode, None)(1)  # builds no arena yet
         space = ACTION_SPACE if self._foreign is None else self._foreign.single_action_space
-        module.check_fit(space, self._foreign is None and type(self._game["observation"]) is DefaultObservation)
+        module.check_fit(space, self._foreign is None and type(self.game["observation"]) is DefaultObservation)
 
     def open(self, module: PPO) -> Actors:
         """What collects, with the environments of the present stage, built and reset if they are not open yet.
@@ -218,7 +222,7 @@ class RolloutDataModule(L.LightningDataModule):
         if not self._is_open:
             foreign = self._foreign
             make_env = self._make_env(self._mode, self._opponent) if foreign is None else lambda num_envs: foreign
-            self._actors.open(make_env, self._seed(module.trainer.global_rank, "arenas"))
+            self._actors.open(make_env, seed_of("arenas", module.trainer.global_rank, self.timesteps))
             self._is_open = True
         return self._actors
 
@@ -226,7 +230,8 @@ class RolloutDataModule(L.LightningDataModule):
         """Start collecting this many timesteps with the policy as it is."""
         actors = self.open(module)
         num_steps = math.ceil(timesteps / actors.num_agents)
-        actors.begin(module.policy, num_steps, self._seed(module.trainer.global_rank, "noise"), self.progress)
+        seed = seed_of("noise", module.trainer.global_rank, self.timesteps)
+        actors.begin(module.policy, num_steps, seed, self.progress)
         self._ahead = timesteps
 
     def collect(self, module: PPO) -> Batch:
@@ -234,7 +239,7 @@ class RolloutDataModule(L.LightningDataModule):
         begun = time.perf_counter()
         trainer = module.trainer
         size = self.next_size
-        self._generator = torch.Generator().manual_seed(self._seed(trainer.global_rank, "shuffle"))
+        self._generator = torch.Generator().manual_seed(seed_of("shuffle", trainer.global_rank, self.timesteps))
         if not self._ahead:
             self._begin(module, size)
         rollout = self.open(module).finish()
@@ -257,12 +262,6 @@ class RolloutDataModule(L.LightningDataModule):
         if self.overlap and self.progress < 1:
             self._begin(module, self.next_size)  # overwrites this rollout
         return batch
-
-    def _seed(self, rank: int, purpose: str) -> int:
-        """Seed of this iteration's new arenas, or of its policy noise and shuffling."""
-        entropy = [torch.initial_seed() % 2**63, rank, self.timesteps]
-        words = np.random.SeedSequence(entropy).generate_state(3)
-        return int(words[("arenas", "noise", "shuffle").index(purpose)]) % 2**31
 
     def _release(self) -> None:
         """Leave the present arenas; workers stay, for new ones."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from rlbot.ppo import together
@@ -45,6 +46,12 @@ class Iteration(NamedTuple):
                 for tag in parts[0].statistics
             },
         )
+
+
+def seed_of(purpose: str, rank: int, timesteps: int) -> int:
+    """Seed of new arenas, or of the policy noise or the shuffling (shuffle) of an iteration that begins here."""
+    words = np.random.SeedSequence([torch.initial_seed() % 2**63, rank, timesteps]).generate_state(3)
+    return int(words[("arenas", "noise", "shuffle").index(purpose)]) % 2**31
 
 
 def judge_faults(num_faults: int, num_steps: int, rollout: Rollout, folder: str | None) -> None:

@@ -68,10 +68,9 @@ class Workers(Actors):
         self._acting, self._size, self._act_here, self._show = acting, observation_size, act_here, show
         self._shares = [len(part) for part in np.array_split(np.arange(num_envs), num_workers)]
         self._context = mp.get_context("spawn")
-        most = max(
-            rollout_bytes(-(-batch_size // n), n, observation_size, acting.head)
-            for n in (num_envs * cars for cars in range(1, MAX_CARS + 1))
-        )
+        most_agents = num_envs * MAX_CARS
+        # One step more than they need: where fewer cars learn, a last step that is not full takes less than this.
+        most = rollout_bytes(-(-batch_size // most_agents) + 1, most_agents, observation_size, acting.head)
         # Raw arrays: memory that comes from a file where /dev/shm is too small, and is gone with the last process.
         self._memory = self._context.RawArray(ctypes.c_byte, most)
         self._weights = self._context.RawArray(ctypes.c_float, max(acting.num_weights, 1))

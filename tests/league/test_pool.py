@@ -1,11 +1,11 @@
-"""A pool deals the arenas to its members, and each sees its own rows only."""
+"""A pool deals the arenas to its members, counts results, and its draws follow numbers worked by hand."""
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from rlbot.league.opponents import Idle, Random
-from rlbot.league.pool import Pool
+from rlbot.league.pool import Pool, chances, thinned
 
 
 class Marks:
@@ -27,31 +27,68 @@ def worlds(num_arenas, cars=2):
 
 
 @pytest.mark.parametrize(
-    ("members", "dealt"), [(1, [[0, 1, 2, 3, 4]]), (2, [[0, 2, 4], [1, 3]]), (3, [[0, 3], [1, 4], [2]])]
+    ("deal", "dealt"),
+    [
+        ("a", {"a": [0, 1, 2, 3, 4]}),
+        ("ab", {"a": [0, 2, 4], "b": [1, 3]}),
+        ("abb", {"a": [0, 3], "b": [1, 2, 4]}),  # drawn twice: one batch all the same
+    ],
 )
-def test_arenas_are_dealt_in_turn_and_members_see_only_their_own(members, dealt):
-    pool = Pool([Marks(k) for k in range(members)])
+def test_arenas_are_dealt_in_turn_and_members_see_only_their_own(deal, dealt):
+    pool = Pool({name: Marks(k) for k, name in enumerate("abc")}, list(deal))
     observations, noise = worlds(5)
     controls = pool(observations, noise)
-    assert controls.shape == (5, 2, 8)
-    for k, arenas in enumerate(dealt):
-        assert pool.members[k].seen == [(arenas, noise[arenas, 0].tolist())]
-        assert_array_equal(controls[arenas], k)
+    assert (controls.shape, pool.members.keys()) == ((5, 2, 8), dealt.keys())
+    for name, arenas in dealt.items():
+        assert pool.members[name].seen == [(arenas, noise[arenas, 0].tolist())]
+        assert_array_equal(controls[arenas], pool.members[name].number)
 
 
 def test_members_without_an_arena_are_not_asked():
-    pool = Pool([Marks(k) for k in range(4)])
+    pool = Pool({str(k): Marks(k) for k in range(4)})
     assert pool(*worlds(2))[:, 0, 0].tolist() == [0, 1]
-    assert [len(member.seen) for member in pool.members] == [1, 1, 0, 0]
+    assert [len(member.seen) for member in pool.members.values()] == [1, 1, 0, 0]
 
 
 def test_real_opponents_share_a_pool():
     observations, noise = worlds(4)
-    controls = Pool([Idle(), Random()])(observations, noise)
+    controls = Pool({"idle": Idle(), "random": Random()})(observations, noise)
     assert not controls[::2].any()
     assert_array_equal(controls[1::2], Random()(observations[1::2], noise[1::2]))
 
 
 def test_a_pool_of_nobody_is_refused():
     with pytest.raises(ValueError, match="at least one member"):
-        Pool([])
+        Pool({})
+
+
+def test_goals_and_goalless_episodes_are_points_of_the_learner():
+    pool = Pool({"a": Idle(), "b": Idle()})
+    ended = np.array([True, True, True, False, False])  # arenas 0, 2, 4 are a's
+    pool.add_episodes(ended, np.array([1, -1, 0, 1, 1], np.float32))
+    assert pool.take_statistics() == {"pool/a": (1.5, 2), "pool/b": (0, 1)}
+    assert pool.take_statistics() == {"pool/a": (0, 0), "pool/b": (0, 0)}
+
+
+def test_chances_are_the_weights_of_the_win_rates():
+    # (1 - 0.5)^2 = 0.25, (1 - 0.8)^2 = 0.04, (1 - 0.9)^2 = 0.01: sum 0.30
+    assert_allclose(chances([0.5, 0.8, 0.9], 2, 0, 0), [25 / 30, 4 / 30, 1 / 30])
+    # 0.7 of it by weight, 0.1 evenly, 0.2 for the newest, which is the last
+    expected = [0.7 * 25 / 30 + 0.1 / 3, 0.7 * 4 / 30 + 0.1 / 3, 0.7 / 30 + 0.1 / 3 + 0.2]
+    assert_allclose(chances([0.5, 0.8, 0.9], 2, 0.2, 0.1), expected)
+    assert_allclose(chances([0.1, 0.9], 0, 0, 0), [0.5, 0.5])
+    assert_allclose(chances([1, 1], 2, 0.2, 0), [0.4, 0.6])  # nobody is hard: all alike
+
+
+def test_thinning_drops_where_two_neighbours_are_nearest():
+    assert thinned([0, 10, 20, 25, 60], 4) == [20]  # 10 to 25 is the smallest gap that is left
+    assert thinned([0, 10, 20, 30], 4) == []
+    assert thinned([0, 10, 20, 30, 40], 2) == [10, 30, 20]
+
+
+def test_thinning_as_a_run_goes_on_keeps_members_spread_over_it():
+    kept = []
+    for now in range(200):
+        kept = [one for one in [*kept, now] if one not in thinned([*kept, now], 8)]
+    assert (kept[0], kept[-1], len(kept)) == (0, 199, 8)
+    assert max(np.diff(kept)) <= 4 * min(np.diff(kept)[:-1])

@@ -1,0 +1,219 @@
+"""Evaluation while training: what it logs and keeps, what it costs, and that it changes nothing."""
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning as L  # noqa: N812
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from side_by_side import in_two_processes
+
+from callbacks import Curriculum, Evaluation, Stage, Stop, Until
+from rlbot.league.past_selves import PastSelves, PoolSettings
+from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO
+
+OFTEN = "--evaluation={interval: 64, games: 2, match_seconds: 0.2, max_share: null, anchors: [random, idle]}"
+POOL = "--curriculum.pool={interval: 64}"
+STAGES = "--curriculum.stages=[{mode: 1v1, pool_share: 0.5}, {mode: 1v2, opponent: checkpoint, from_timesteps: 128}]"
+
+
+class Randomness(L.Callback):
+    """Notes the state of everything that draws or computes for all."""
+
+    def __init__(self, notes: list[Any]) -> None:
+        self.notes = notes
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        state = (torch.get_rng_state().tolist(), np.random.get_state()[1].tolist(), random.getstate())
+        self.notes.append((*state, torch.get_num_threads()))
+
+
+def small(**settings: Any) -> Any:
+    return Evaluation(**{"interval": 32, "games": 2, "match_seconds": 0.2, "max_share": None} | settings)
+
+
+def train(folder: Path, *callbacks: L.Callback, timesteps: int = 64, **settings: Any) -> PPO:
+    """A tiny fit on two arenas of Rocket League."""
+    torch.manual_seed(1)
+    module = PPO(hidden_sizes=(8,))
+    data = RolloutDataModule(
+        num_envs=2, batch_size=32, minibatch_size=32, epochs=1, num_workers=0, total_timesteps=timesteps
+    )
+    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    usual = {"accelerator": "cpu", "devices": 1, "max_epochs": -1, "reload_dataloaders_every_n_epochs": 1}
+    given = usual | dict.fromkeys(quiet, False) | {"limit_val_batches": 0, "default_root_dir": folder} | settings
+    L.Trainer(callbacks=[*callbacks, Stop()], **given).fit(module, data)
+    return module
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "ratings.jsonl").read_text().splitlines()]
+
+
+def logged(run: Any, prefix: str) -> dict[str, Any]:
+    return {tag: points for tag, points in run.scalars().items() if tag.startswith(prefix)}
+
+
+@pytest.fixture(scope="module")
+def evaluated(fit, tmp_path_factory):
+    """256 timesteps with an evaluation every 64."""
+    return fit(tmp_path_factory.mktemp("evaluated"), OFTEN, POOL, STAGES, "--exact_resume=true", "--timesteps=256")
+
+
+def test_evaluations_are_logged_against_every_opponent(evaluated):
+    scalars = evaluated.scalars()
+    for name in ("random/win_rate", "idle/win_rate", "random/goals", "rating", "rating_low", "touches_per_minute"):
+        assert [step for step, _ in scalars[f"evaluation/{name}"]] == [64, 128, 192, 256]
+    # A third and two thirds of 64 and of 128 are nearest to one past self; of 192 they are 64 and 128.
+    assert [step for step, _ in scalars["evaluation/past_self_1/win_rate"]] == [64, 128, 192, 256]
+    assert [step for step, _ in scalars["evaluation/past_self_2/win_rate"]] == [192, 256]
+    assert evaluated.out.count("[OK] Evaluation at ") == 4
+
+
+def test_results_are_in_the_ledger_by_names_that_stay(evaluated):
+    assert [(line["a"], line["b"]) for line in lines(evaluated.logdir)][2:6] == [
+        ("timesteps_000000000064", "timesteps_000000000000"),
+        ("timesteps_000000000128", "random"),
+        ("timesteps_000000000128", "idle"),
+        ("timesteps_000000000128", "timesteps_000000000064"),
+    ]
+    assert all(line["wins"] + line["losses"] + line["draws"] == 2 for line in lines(evaluated.logdir))
+
+
+def test_run_with_evaluation_learns_what_one_without_learns(fit, tmp_path, evaluated):
+    words = (POOL, STAGES, "--exact_resume=true", "--timesteps=256")
+    without = fit(tmp_path, *words, "--evaluation.interval=null")
+    here, there = evaluated.load(), without.load()
+    assert all(torch.equal(tensor, there["state_dict"][name]) for name, tensor in here["state_dict"].items())
+    assert logged(evaluated, "ppo/") == logged(without, "ppo/")
+    assert logged(without, "evaluation/") == {}
+    assert not (without.logdir / "ratings.jsonl").exists()
+
+
+def test_resumed_run_has_the_same_pool_ratings_and_stage(fit, tmp_path, evaluated):
+    words = (OFTEN, POOL, STAGES, "--exact_resume=true")
+    fit(tmp_path, *words, "--timesteps=192")
+    run = fit(tmp_path, *words, "--timesteps=256", "--ckpt_path=last")
+    here, there = (one.load()["callbacks"] for one in (run, evaluated))
+    pools = [one["Curriculum"]["pool"] for one in (here, there)]
+    first, second = [(list(pool["files"]), pool["results"], pool["deal"]) for pool in pools]
+    assert first == second
+    assert here["Curriculum"]["stage"] == there["Curriculum"]["stage"] == 1
+    assert here["Evaluation"]["results"] == there["Evaluation"]["results"]
+    assert lines(run.logdir) == lines(evaluated.logdir)
+    assert run.scalars()["evaluation/rating"] == evaluated.scalars()["evaluation/rating"]
+
+
+def test_randomness_and_threads_are_left_as_they_were(tmp_path):
+    notes: list[Any] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train(tmp_path, Randomness(notes), small(), Randomness(notes))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(lines(tmp_path)) == 2 * 3
+    assert notes[0] == notes[1]
+    assert notes[2] == notes[3]
+
+
+def test_evaluation_waits_until_its_share_of_the_time_pays_for_it(tmp_path):
+    patient = small(max_share=1e-9)
+    train(tmp_path, patient)
+    assert not (tmp_path / "ratings.jsonl").exists()
+    assert patient.state_dict()["due_since"] == 32
+    patient.max_share = None
+    train(tmp_path, patient)
+    assert len(lines(tmp_path)) == 2 * 3
+    assert patient.state_dict()["due_since"] == 0
+
+
+def test_what_matches_cost_is_measured(tmp_path):
+    costly = small()
+    train(tmp_path, costly)
+    spent, elapsed, a_match = costly.state_dict()["seconds"]
+    assert 0 < 6 * a_match < spent < elapsed
+
+
+class Signal(Stop):
+    """A signal comes while the last iteration is learned from."""
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.signum = 2
+
+
+def test_signal_ends_the_matches_at_once(tmp_path):
+    stopped = small(match_seconds=3000.0, games=20)
+    train(tmp_path, Signal(), stopped)
+    assert not (tmp_path / "ratings.jsonl").exists()
+    assert stopped.state_dict()["due_since"] == 32
+
+
+def test_opponent_that_breaks_down_ends_no_run(tmp_path, capsys):
+    """A policy of another observation fails in its first step."""
+    selves = PastSelves(PoolSettings())
+    selves.folder = tmp_path
+    selves.add(PPO(observation_size=5, hidden_sizes=(8,)), 7)
+    (file,) = selves.files.values()
+    train(tmp_path, small(anchors=["random", str(file)]))
+    assert capsys.readouterr().out.count("[ERROR] No evaluation at ") == 2
+
+
+def test_past_self_that_cannot_be_read_is_left_out(fit, tmp_path, evaluated, damage):
+    shutil.copytree(evaluated.logdir, tmp_path / "run")
+    for file in (tmp_path / "run" / "pool").iterdir():
+        damage(file, "cut")
+    words = (OFTEN, "--curriculum.pool={interval: 1000}", "--curriculum.stages=[{mode: 1v1}]", "--timesteps=320")
+    run = fit(tmp_path, *words, "--ckpt_path=last")
+    shown = [line for line in run.out.splitlines() if line.startswith("[ERROR] Not evaluated against: ")]
+    assert (run.code, len(shown)) == (0, 2)
+    assert "[OK] Evaluation at 320 timesteps" in run.out
+
+
+def both(folder: str, stages: list[Stage]) -> dict[str, Any]:
+    """Train in one of two processes; what it came to."""
+    curriculum = Curriculum(stages, PoolSettings(interval=64, num_opponents=2))
+    evaluation = small(interval=64, anchors=["idle"])
+    strategy = DDPStrategy(broadcast_buffers=False)
+    module = train(Path(folder), evaluation, curriculum, timesteps=320, devices=2, strategy=strategy)
+    data = module.trainer.datamodule  # type: ignore[attr-defined]
+    pool = data._opponent
+    return {
+        "weights": torch.cat([p.detach().flatten() for p in module.parameters()]),
+        "stage": curriculum.index,
+        "begun_at": curriculum.state_dict()["begun_at"],
+        "win_rates": evaluation.win_rates_low,
+        "deal": pool and pool.deal,
+    }
+
+
+def test_two_processes_agree_on_stage_opponents_and_results(tmp_path):
+    left = Until(win_rate={"idle": 0.09}, min_timesteps=128)
+    stages = [Stage("1v1", until=left, pool_share=0.5), Stage("1v2", "checkpoint")]
+    first, second = in_two_processes(tmp_path, both, str(tmp_path), stages)
+    assert torch.equal(first.pop("weights"), second.pop("weights"))
+    assert first == second
+    assert (first["stage"], first["begun_at"], len(first["deal"])) == (1, 128, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"interval": 0}, "interval=0"),
+        ({"games": 3}, r"games=3 \(even, at least 2\)"),
+        ({"anchors": []}, r"anchors=\[\]"),
+        ({"anchors": ["idle", "idle"]}, "of different names"),
+        ({"anchors": ["nobody"]}, "opponent='nobody'"),
+        ({"match_seconds": 0.0}, "match_seconds=0.0"),
+        ({"max_share": 0.0}, "max_share=0.0"),
+    ],
+)
+def test_wrong_setting_is_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Evaluation(**settings)

@@ -1,0 +1,86 @@
+"""When a stage is left, and which stages make a plan."""
+
+import pytest
+
+from callbacks.curriculum import Curriculum
+from callbacks.evaluation import Evaluation
+from callbacks.stages import Stage, Until
+from rlbot.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("timesteps", "touches", "low", "over"),
+    [
+        (1000, 12.0, 0.6, True),
+        (999, 12.0, 0.6, False),  # too early
+        (5000, 11.9, 0.9, False),
+        (5000, 20.0, 0.59, False),
+        (5000, 20.0, None, False),  # not measured yet
+        (7999, 0.0, 0.0, False),
+        (8000, 0.0, 0.0, True),  # long enough
+    ],
+)
+def test_stage_is_over_when_all_holds_or_after_its_longest_time(timesteps, touches, low, over):
+    until = Until(touches_per_minute=12, win_rate={"chaser": 0.6}, min_timesteps=1000, max_timesteps=8000)
+    assert until.holds(timesteps, touches, {} if low is None else {"chaser": low}) is over
+
+
+def test_a_longest_time_alone_is_waited_for():
+    until = Until(max_timesteps=100)
+    assert [until.holds(timesteps, 99.0, {}) for timesteps in (0, 99, 100)] == [False, False, True]
+
+
+@pytest.mark.parametrize("mode", ["3v3", "2v1", "1V1", "1v", ""])
+def test_only_three_modes_are_stages(mode):
+    with pytest.raises(ValueError, match="1v1, 1v2, 2v2"):
+        Curriculum([Stage(mode)])
+
+
+@pytest.mark.parametrize("begins", [[5], [0, 200, 100], [0, 100, 100], [-1, 100]])
+def test_stages_must_begin_at_zero_and_rise(begins):
+    with pytest.raises(ValueError, match="must begin at 0 and rise"):
+        Curriculum([Stage("1v1", "selfplay", begin) for begin in begins])
+
+
+LONG = Until(max_timesteps=9)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [Stage("1v1", until=LONG)],
+        [Stage("1v1", until=LONG), Stage("2v2", until=LONG)],
+        [Stage("1v1"), Stage("1v2", until=LONG), Stage("2v2")],
+        [Stage("1v1", until=LONG), Stage("2v2", from_timesteps=5)],
+    ],
+)
+def test_a_plan_goes_by_timesteps_or_by_results(stages):
+    with pytest.raises(ValueError, match="by from_timesteps or by until, not by both"):
+        Curriculum(stages)
+
+
+@pytest.mark.parametrize(
+    ("until", "message"),
+    [
+        (Until(), "needs touches_per_minute, win_rate or max_timesteps"),
+        (Until(touches_per_minute=0), r"touches_per_minute=0 \(above 0\)"),
+        (Until(win_rate={"idle": 1}), r"win_rate=\{'idle': 1\}"),
+        (Until(min_timesteps=5, max_timesteps=4), r"max_timesteps=4 \(at least 1 and min_timesteps=5\)"),
+    ],
+)
+def test_what_is_wrong_in_until_is_named(until, message):
+    with pytest.raises(ValueError, match=rf"stages\[0\].until: {message}"):
+        Curriculum([Stage("1v1", until=until), Stage("2v2")])
+
+
+@pytest.mark.parametrize("evaluation", [Evaluation(anchors=["random"]), Evaluation(interval=None)])
+def test_a_win_rate_against_somebody_who_is_not_played_is_refused(evaluation):
+    plan = Curriculum([Stage("1v1", until=Until(win_rate={"chaser": 0.6})), Stage("2v2")])
+    with pytest.raises(InputError, match=r"until.win_rate of chaser, who is not in evaluation.anchors"):
+        plan.check(evaluation)
+
+
+@pytest.mark.parametrize(("opponent", "share"), [("selfplay", 1.0), ("selfplay", -0.1), ("checkpoint", 0.2)])
+def test_a_share_of_matches_against_past_selves_is_below_one_and_of_selfplay(opponent, share):
+    with pytest.raises(ValueError, match=f"pool_share={share}"):
+        Curriculum([Stage("1v1", opponent, pool_share=share)])

@@ -1,0 +1,115 @@
+"""Past selves: files, results that fade, draws that can be repeated."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from rlbot.league.opponents import find
+from rlbot.league.past_selves import PastSelves, PoolSettings
+from rlbot.ppo.module import PPO
+
+SETTINGS = PoolSettings(interval=100, size=3, num_opponents=4, half_life=1000)
+
+
+def name(timesteps):
+    return f"timesteps_{timesteps:012d}"
+
+
+@pytest.fixture
+def selves(tmp_path):
+    """Three past selves, saved at 100, 200 and 300 timesteps."""
+    torch.manual_seed(1)
+    made = PastSelves(SETTINGS)
+    made.folder = tmp_path / "pool"
+    for timesteps in (100, 200, 300):
+        made.add(PPO(hidden_sizes=(8,)), timesteps)
+    return made
+
+
+def test_file_holds_tensors_and_plays_by_its_path(selves):
+    file = selves.files[name(200)]
+    saved = torch.load(file, weights_only=True)
+    assert all(isinstance(tensor, torch.Tensor) for tensor in saved["state_dict"].values())
+    assert find(str(file))(np.zeros((2, 1, 180), np.float32), np.zeros((2, 1), np.float32)).shape == (2, 1, 8)
+
+
+def test_file_that_is_dropped_is_deleted_only_with_the_next_one(selves):
+    """Until then a save may name it."""
+    old = selves.files[name(200)]
+    selves.add(PPO(hidden_sizes=(8,)), 400)
+    assert list(selves.files) == [name(100), name(300), name(400)]
+    assert old.is_file()
+    selves.add(PPO(hidden_sizes=(8,)), 500)
+    assert not old.is_file()
+
+
+def test_policy_that_is_not_finite_is_not_kept(selves):
+    broken = PPO(hidden_sizes=(8,))
+    torch.nn.init.constant_(broken.policy.actor[0].weight, float("nan"))
+    selves.add(broken, 400)
+    assert name(400) not in selves.files
+
+
+def test_results_fade_by_half_in_a_half_life(selves):
+    assert selves.win_rate(name(100)) == 0.5
+    selves.count({f"pool/{name(100)}": (8.0, 8.0), "pool/nobody": (1.0, 1.0), "game/speed": (1.0, 1.0)}, 10)
+    assert selves.win_rate(name(100)) == pytest.approx(10 / 12)  # four draws are thought to have been before
+    selves.count({f"pool/{name(100)}": (0.0, 4.0)}, 1000)
+    assert selves.results == {name(100): pytest.approx([4.0, 8.0])}
+    assert selves.win_rate(name(100)) == pytest.approx(6 / 12)
+
+
+def test_hard_ones_are_drawn_more_often_and_nobody_is_forgotten(selves):
+    selves.count({f"pool/{name(100)}": (96.0, 96.0), f"pool/{name(200)}": (0.0, 96.0)}, 1)
+    drawn = []
+    for seed in range(500):
+        selves.draw([seed])
+        drawn += selves.deal
+    shares = [drawn.count(name(timesteps)) / 2000 for timesteps in (100, 200, 300)]
+    # Win rates 98/100, 2/100 and 1/2: weights 0.0004, 0.9604, 0.25; 0.2 for the newest, 0.1 for all alike.
+    assert shares == pytest.approx([0.034, 0.589, 0.378], abs=0.03)
+
+
+def test_what_is_drawn_depends_on_seed_files_and_results_only(selves):
+    other = PastSelves(SETTINGS)
+    other.load_state_dict(selves.state_dict())
+    for past in (selves, other):
+        past.draw([1, 500])
+    assert selves.deal == other.deal
+    deals = []
+    for seed in range(20):
+        selves.draw([seed, 500])
+        deals.append(tuple(selves.deal))
+    assert len(set(deals)) > 3
+
+
+def test_files_are_found_where_the_run_was_moved_to(selves, tmp_path):
+    state = selves.state_dict()
+    (tmp_path / "pool").rename(tmp_path / "moved")
+    selves.load_state_dict(state)
+    selves.folder = tmp_path / "moved"
+    selves.draw([1])
+    assert selves.opponent([1])[1] == []
+
+
+def test_unreadable_files_are_dropped_and_others_drawn(selves):
+    for timesteps in (100, 300):
+        selves.files[name(timesteps)].write_bytes(b"")
+    selves.deal = [name(100), name(300), name(300), name(100)]
+    pool, dropped = selves.opponent([1])
+    assert len(dropped) == 2
+    assert (list(pool.members), list(selves.files)) == ([name(200)], [name(200)])
+    selves.files[name(200)].unlink()
+    fresh = PastSelves(SETTINGS)
+    fresh.load_state_dict(selves.state_dict())
+    assert fresh.opponent([1])[0] is None
+
+
+def test_settings_out_of_range_are_all_named():
+    wrong = dataclasses.replace(SETTINGS, size=1, newest_share=0.8, any_share=0.3)
+    with pytest.raises(
+        ValueError, match=r"^curriculum.pool: size=1 \(at least 2\); any_share=0.3 \(0 to 1 with newest"
+    ):
+        PastSelves(wrong)
