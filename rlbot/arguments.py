@@ -41,8 +41,8 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 
-def read_yaml(file: str) -> str:
-    """The file's settings as text in ASCII, so that no system reads them in an encoding of its own.
+def read_yaml(file: str) -> dict[str, Any]:
+    """The file's settings.
 
     Raises:
         InputError: the file is missing or malformed, or holds a key twice or where it is not used.
@@ -67,7 +67,19 @@ def read_yaml(file: str) -> str:
             raise InputError(f"config={file}: {section}.{key} is not a setting; {elsewhere_hint(key)}")
     if "config" in settings:
         raise InputError(f"config={file}: config is not a setting; give every file its own --config")
-    return yaml.safe_dump(settings, default_flow_style=True, width=float("inf"), sort_keys=False)
+    return settings
+
+
+def stacked(below: Any, above: Any) -> Any:
+    """Settings with others on top: key by key, but a list, or an object of another class, replaces what was there.
+
+    Jsonargparse would merge two lists of one length entry by entry.
+    """
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    if above.get("class_path", below.get("class_path")) != below.get("class_path"):
+        return above
+    return below | {key: stacked(below.get(key), value) for key, value in above.items()}
 
 
 def elsewhere_hint(key: str) -> str:
@@ -105,9 +117,15 @@ def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     files = files or [str(ROOT / "configs" / "base.yaml")]
     if debug:
         files.append(str(ROOT / "configs" / "debug.yaml"))
+    settings: dict[str, Any] = {}
+    for file in files:
+        settings = stacked(settings, read_yaml(file))
+    # In ASCII, so that no system reads it in an encoding of its own.
+    text = yaml.safe_dump(settings, default_flow_style=True, width=float("inf"), sort_keys=False)
     # The command line wins over every file, wherever it stands.
     words = [word for word in rest if not word.startswith("--config=")]
-    return ["fit", *(f"--config={read_yaml(file)}" for file in files), *words], allowed
+    lists = [word.partition("=")[0] for word in words if re.match(r"--[\w.]+=\[", word)]
+    return ["fit", f"--config={text}", *(f"{name}=[]" for name in lists), *words], allowed
 
 
 def flat(settings: Any, prefix: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rlbot.__main__ import ROOT
-from rlbot.arguments import arrange
+from rlbot.arguments import arrange, stacked
 from rlbot.device import choose_device
 from rlbot.errors import InputError
 
@@ -60,7 +60,24 @@ def test_base_yaml_is_used_where_no_config_is_given():
 def test_debug_settings_win_over_every_yaml_and_lose_to_the_command_line():
     words, _ = arrange(["--debug", "--config", BASE, "--timesteps", "5"])
     assert words == arrange(["--config", BASE, "--config", DEBUG, "--timesteps", "5"])[0]
-    assert (words[0], words[3:]) == ("fit", ["--timesteps", "5"])
+    assert (words[0], words[2:]) == ("fit", ["--timesteps", "5"])
+
+
+def test_stacked_settings_merge_key_by_key_but_lists_and_other_classes_replace():
+    below = {"a": {"x": 1, "y": [{"p": 1, "q": 2}]}, "head": {"class_path": "A", "init_args": {"n": 1}}}
+    above = {"a": {"y": [{"p": 3}]}, "head": {"class_path": "B"}, "b": None}
+    assert stacked(below, above) == {"a": {"x": 1, "y": [{"p": 3}]}, "head": {"class_path": "B"}, "b": None}
+    same = {"head": {"class_path": "A", "init_args": {"m": 2}}}
+    assert stacked(below, same)["head"] == {"class_path": "A", "init_args": {"n": 1, "m": 2}}
+
+
+def test_list_on_the_command_line_keeps_nothing_of_the_files(fit, tmp_path):
+    one = edited(tmp_path, "curriculum: {stages: [{mode: 1v1, pool_share: 0.5}]}")
+    run = fit(tmp_path, one, "--curriculum.stages=[{mode: 1v1}]", "--timesteps=64")
+    assert (run.code, yaml.safe_load((run.logdir / "config.yaml").read_text())["curriculum"]["stages"]) == (
+        0,
+        [{"mode": "1v1", "opponent": "selfplay", "from_timesteps": 0, "until": None, "pool_share": 0.0}],
+    )
 
 
 def test_allowed_modules_are_taken_out_of_the_arguments():
