@@ -7,7 +7,7 @@ kind (``order``) with its sign kept or changed (``signs``); mirroring twice chan
 import numpy as np
 
 from rlbot.game.actions import TABLE
-from rlbot.game.observations import CAR_SIZE, NUM_OPPONENTS, NUM_TEAMMATES, OWN_BALL, PADS, SIZE
+from rlbot.game.observations import CAR_SIZE, NUM_OPPONENTS, NUM_TEAMMATES, OWN, PADS, SIZE
 from rlbot.sim.state import NUM_PADS, PAD_POSITIONS, FloatArray, IntArray
 
 VECTOR = (-1, 1, 1)
@@ -33,7 +33,7 @@ OBSERVATION_SIGNS: FloatArray = np.array(
     ),
     np.float32,
 )
-BALL_TO_THE_RIGHT = OWN_BALL.start + 1  # the number below 0 where the ball is to the left of the own car
+OWN_SIDE = OWN.start  # the number below 0 where the own car is on one side of the line between the goals
 
 
 def mirrored(observations: FloatArray) -> FloatArray:

@@ -54,7 +54,7 @@ class PPO(GuardedUpdates):
         normalise_returns: scale rewards by the running standard deviation of discounted returns.
         learn_threads: torch threads while learning on a CPU; null for one a core.
         symmetry: left and right are the same to the policy. canonical: exactly, by seeing the world mirrored whenever
-            the ball is to the left of the car; augment: it learns from half of the samples in their mirror image.
+            the car is on one side of the field; augment: it learns from half of the samples in their mirror image.
         step_seconds: of a step; null where an environment knows no seconds. The command line takes it from the data.
 
     Raises:

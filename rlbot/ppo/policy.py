@@ -242,7 +242,7 @@ class Outputs(NamedTuple):
 def outputs_of(actor: nn.Module, head: ActionHead, mirror: Mirror | None, observations: Tensor) -> Outputs:
     """The actor's outputs for observations (B, D), masked by the head.
 
-    With a mirror, those that have the ball to the left are seen through it.
+    With a mirror, those on one side of the field are seen through it.
     """
     if mirror is None:
         return Outputs(head.masked(actor(observations), observations), None)
@@ -259,7 +259,7 @@ class ActorCritic(nn.Module):
         head: turns the actor's outputs into actions.
         hidden_sizes: of actor and critic.
         layer_norm: LayerNorm after each hidden layer.
-        canonical: a world with the ball to the left of the car is seen, valued and acted in as its mirror image.
+        canonical: what a car sees on one side of the field is seen, valued and acted in as its mirror image.
     """
 
     def __init__(

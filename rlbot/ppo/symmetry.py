@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from rlbot.game.mirror import BALL_TO_THE_RIGHT, OBSERVATION_ORDER, OBSERVATION_SIGNS
+from rlbot.game.mirror import OBSERVATION_ORDER, OBSERVATION_SIGNS, OWN_SIDE
 from rlbot.game.observations import PADS
 
 
@@ -32,5 +32,9 @@ class Mirror(nn.Module):
 
 
 def sides_of(observations: Tensor) -> Tensor:
-    """1 where the ball is to the left of the own car; to see those mirrored is to always have it on the right."""
-    return (observations[:, BALL_TO_THE_RIGHT] < 0).long()
+    """1 where the own car is on one side of the field, which is then seen as the other.
+
+    To go by the side of the ball instead is quicker at first, but a policy that always has the ball on its right
+    learns to steer right, whatever the angle: it zigzags, and stops getting better (docs/experiments.md).
+    """
+    return (observations[:, OWN_SIDE] < 0).long()

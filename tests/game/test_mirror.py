@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rlbot.game.actions import TABLE
-from rlbot.game.mirror import BALL_TO_THE_RIGHT, CONTROL_SIGNS, OBSERVATION_ORDER, ROW_ORDER, mirrored
+from rlbot.game.mirror import OWN_SIDE, CONTROL_SIGNS, OBSERVATION_ORDER, ROW_ORDER, mirrored
 from rlbot.game.observations import DefaultObservation, others_in_order
 from rlbot.sim.arenas import ArenaBatch
 from rlbot.sim.state import PAD_POSITIONS, ArenaStart
@@ -82,10 +82,9 @@ def test_observation_of_a_reflected_state_is_the_mirrored_observation(any_state,
     assert (mirrored(seen) != seen)[..., [0, 67, 117]].all()
 
 
-def test_ball_to_the_right_of_the_car_is_above_zero(make_state):
-    # who looks toward +y has -x to the right
-    state = make_state(forward=[(0, 1, 0), (0, -1, 0)], right=[(-1, 0, 0), (1, 0, 0)], ball_position=(-512, 0, 0))
-    assert observe(state)[0, :, BALL_TO_THE_RIGHT] == pytest.approx([0.1, -0.1])
+def test_side_of_the_field_is_that_of_the_team_view(make_state):
+    seen = observe(make_state(position=[(512, 0, 17), (512, 0, 17)]))
+    assert seen[0, 0, OWN_SIDE] > 0 > seen[0, 1, OWN_SIDE]
 
 
 def test_rows_are_mirrored_by_steer_yaw_and_roll():

@@ -6,7 +6,7 @@ import torch
 from small_fit import trainer
 
 from rlbot.game.actions import TABLE
-from rlbot.game.mirror import BALL_TO_THE_RIGHT, CONTROL_SIGNS, ROW_ORDER, mirrored
+from rlbot.game.mirror import OWN_SIDE, CONTROL_SIGNS, ROW_ORDER, mirrored
 from rlbot.game.observations import DefaultObservation
 from rlbot.league.frozen import FrozenPolicy
 from rlbot.ppo.acting import Acting
@@ -28,9 +28,9 @@ def decided(head=TableHead, symmetry="canonical"):
 
 
 def worlds(count=64):
-    """Observations and what their mirror images are, by the NumPy form; the ball is on either side."""
+    """Observations and what their mirror images are, by the NumPy form; the car is on either side."""
     here = np.random.default_rng(1).normal(size=(count, 180)).astype(np.float32)
-    assert 20 < (here[:, BALL_TO_THE_RIGHT] < 0).sum() < count - 20
+    assert 20 < (here[:, OWN_SIDE] < 0).sum() < count - 20
     return here, mirrored(here)
 
 
@@ -70,9 +70,9 @@ def test_opponent_from_a_file_steers_the_other_way_in_the_mirrored_world(tmp_pat
     assert np.abs(controls[..., 1]).max() > 0.5
 
 
-def test_ball_straight_ahead_is_seen_as_it_is():
+def test_middle_of_the_field_is_seen_as_it_is():
     policy, (here, _) = decided().policy, worlds(64)
-    here[:, BALL_TO_THE_RIGHT] = 0
+    here[:, OWN_SIDE] = 0
     numbers, sides = policy.outputs(torch.from_numpy(here))
     assert sides.sum() == 0
     assert torch.equal(numbers, policy.actor(torch.from_numpy(here)))
