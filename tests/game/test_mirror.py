@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rlbot.game.actions import TABLE
-from rlbot.game.mirror import OWN_SIDE, CONTROL_SIGNS, OBSERVATION_ORDER, ROW_ORDER, mirrored
+from rlbot.game.mirror import CONTROL_SIGNS, OBSERVATION_ORDER, OWN_SIDE, ROW_ORDER, mirrored
 from rlbot.game.observations import DefaultObservation, others_in_order
 from rlbot.sim.arenas import ArenaBatch
 from rlbot.sim.state import PAD_POSITIONS, ArenaStart

@@ -6,7 +6,7 @@ import torch
 from small_fit import trainer
 
 from rlbot.game.actions import TABLE
-from rlbot.game.mirror import OWN_SIDE, CONTROL_SIGNS, ROW_ORDER, mirrored
+from rlbot.game.mirror import CONTROL_SIGNS, OWN_SIDE, ROW_ORDER, mirrored
 from rlbot.game.observations import DefaultObservation
 from rlbot.league.frozen import FrozenPolicy
 from rlbot.ppo.acting import Acting
