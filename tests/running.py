@@ -17,14 +17,21 @@ BASE = str(ROOT / "configs" / "base.yaml")
 TRAIN = str(ROOT / "scripts" / "train.py")
 TINY = """
 trainer: {precision: 32-true}
-model: {hidden_sizes: [8], learning_rate: 8.0e-4, entropy: 0.01}
-data: {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1}
+model: {hidden_sizes: [8], learning_rate: 8.0e-4, entropy: 0.01, entropy_end: null, gae_lambda_end: null}
+data:
+  {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1, rewards: [
+    {class_path: rlbot.game.rewards.Goal, init_args: {weight: 4.0}},
+    {class_path: rlbot.game.rewards.Touch},
+    {class_path: rlbot.game.rewards.SpeedTowardBall, init_args: {weight: 0.1}},
+    {class_path: rlbot.game.rewards.BallTowardGoal, init_args: {weight: 0.05}},
+    {class_path: rlbot.game.rewards.FacingBall, init_args: {weight: 0.01}},
+  ]}
 curriculum: {stages: [{mode: 1v1}]}
 checkpoint: {interval: 64}
 throughput: {print_seconds: 0.0}
 total_timesteps: 128
 save_interval: 64
-"""  # 1v1 with two arenas: four agents, 16 steps an iteration
+"""  # 1v1 with two arenas: four agents, 16 steps an iteration; nothing depends on how long the run will be
 
 
 @dataclass(frozen=True)
