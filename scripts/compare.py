@@ -93,7 +93,7 @@ def first_reached(curve: Sequence[tuple[int, float]], mark: float) -> int | None
 def at(curve: Sequence[tuple[int, float]], timesteps: int) -> float | None:
     """Mean over the last few iterations up to so many timesteps; None where the curve is too short."""
     values = [value for step, value in curve if step <= timesteps][-WINDOW:]
-    return statistics.fmean(values) if curve and curve[-1][0] >= timesteps else None
+    return statistics.fmean(values) if values and curve[-1][0] >= timesteps else None
 
 
 def judge(run: Run, opponents: Sequence[str]) -> dict[str, Any]:
