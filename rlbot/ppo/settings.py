@@ -48,8 +48,8 @@ def check_numbers(symmetry: str | None, head: ActionHead, observation_size: int)
     """
     if symmetry is not None and not (head.has_mirror and observation_size == SIZE):
         raise ValueError(
-            f"model: symmetry={symmetry} (needs the {SIZE} numbers and a head of {NUM_CONTROLS} controls, not "
-            f"{observation_size} numbers and {type(head).__name__})"
+            f"model: symmetry={symmetry} (null for {observation_size} numbers and {type(head).__name__}: it needs the "
+            f"{SIZE} numbers and a head of {NUM_CONTROLS} controls)"
         )
     if head.reads_numbers and observation_size != SIZE:
         raise ValueError(f"model: the mask of {type(head).__name__} needs the {SIZE} numbers, not {observation_size}")
