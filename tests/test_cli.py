@@ -187,8 +187,9 @@ def test_setting_of_a_wrong_type_is_named(fit, tmp_path, text, name):
         ("model: {learning_rate: .inf}", "learning_rate"),
         ("model: {hidden_sizes: [8, 0]}", "hidden_sizes=[8, 0]"),
         (
-            "model: {symmetry: null, head: {class_path: rlbot.ppo.policy.CategoricalHead, init_args: {num_actions: 5}}}",
-            "head",
+            "model: {symmetry: null, head: {class_path: rlbot.ppo.policy.CategoricalHead, init_args: {num_actions: 5}}"
+            "}",
+            "model.head",
         ),
         (
             "model: {head: {class_path: rlbot.ppo.policy.CategoricalHead, init_args: {num_actions: 9}}}",
@@ -295,7 +296,8 @@ def test_module_allowed_on_the_command_line_is_imported(fit, tmp_path, canary):
 
 def test_curriculum_needs_rocket_league(fit, tmp_path):
     cartpole = "data: {env: {class_path: gymnasium.make_vec, init_args: {id: CartPole-v1, num_envs: 2}}}"
-    refuses(fit(tmp_path, edited(tmp_path, cartpole)), "half_life=4.6 (data.env knows no seconds")
+    plain = f"{cartpole}\nmodel: {{symmetry: null}}"
+    refuses(fit(tmp_path, edited(tmp_path, plain)), "half_life=4.6 (data.env knows no seconds")
     without_seconds = f"{cartpole}\nmodel: {{half_life: null, gamma: 0.99, symmetry: null}}"
     refuses(fit(tmp_path, edited(tmp_path, without_seconds)), "model.head TableHead")
 
