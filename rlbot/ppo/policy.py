@@ -20,7 +20,7 @@ from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
 from rlbot.game.mirror import CONTROL_SIGNS, ROW_ORDER
 from rlbot.ppo.masks import RowMask
 from rlbot.ppo.networks import network
-from rlbot.ppo.symmetry import Mirror, sides_of
+from rlbot.ppo.symmetry import Mirror, look
 
 
 class Evaluation(NamedTuple):
@@ -244,10 +244,7 @@ def outputs_of(actor: nn.Module, head: ActionHead, mirror: Mirror | None, observ
 
     With a mirror, those on one side of the field are seen through it.
     """
-    if mirror is None:
-        return Outputs(head.masked(actor(observations), observations), None)
-    sides = sides_of(observations)
-    seen = mirror(observations, sides)
+    seen, sides = look(mirror, observations)
     return Outputs(head.masked(actor(seen), seen), sides)
 
 
@@ -282,13 +279,15 @@ class ActorCritic(nn.Module):
 
     def value(self, observations: Tensor) -> Tensor:
         """Values (B,) of observations (B, D)."""
-        if self.mirror is not None:
-            observations = self.mirror(observations, sides_of(observations))
-        value: Tensor = self.critic(observations)
+        return self._value(look(self.mirror, observations)[0])
+
+    def _value(self, seen: Tensor) -> Tensor:
+        value: Tensor = self.critic(seen)
         return value.squeeze(-1).float()
 
     def evaluate(self, observations: Tensor, actions: Tensor) -> Evaluation:
         """Log-probabilities of ``actions``, entropy and values, with gradients."""
-        outputs, sides = self.outputs(observations)
+        seen, sides = look(self.mirror, observations)  # once for both networks
+        outputs = self.head.masked(self.actor(seen), seen)
         log_probs, entropy = self.head.log_prob_and_entropy(outputs, self.head.mirrored(actions, sides))
-        return Evaluation(log_probs, entropy, self.value(observations))
+        return Evaluation(log_probs, entropy, self._value(seen))
