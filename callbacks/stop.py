@@ -57,7 +57,8 @@ class Stop(L.Callback):
         self.signum = self.signum or agreed
         if agreed and not trainer.should_stop:
             trainer.lightning_module.print(f"[OK] Stopping after {signal.Signals(agreed).name}: saving")
-        if agreed or trainer.datamodule.progress >= 1:  # type: ignore[attr-defined]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if agreed or data.timesteps >= data.total_timesteps:
             trainer.should_stop = True
 
     def _restore(self) -> None:

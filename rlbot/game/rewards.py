@@ -35,7 +35,7 @@ class Reward(ABC):
 
     Args:
         weight: factor of this term in the sum, at the start.
-        weight_end: weight at total_timesteps, reached along a line; null keeps it constant.
+        weight_end: weight after data.anneal_timesteps, reached along a line; null keeps it constant.
         team_spirit: share of a car's term that is its team's mean instead of its own: 0 to 1.
         zero_sum: subtract the mean of the opponents' cars, for what they should prevent.
     """
@@ -53,10 +53,10 @@ class Reward(ABC):
         self.team_spirit, self.zero_sum = team_spirit, zero_sum
 
     def weight_at(self, progress: float) -> float:
-        """The weight when this share of ``total_timesteps`` is done."""
+        """The weight when this share of the line is done."""
         if self.weight_end is None:
             return self.weight
-        return self.weight + (self.weight_end - self.weight) * min(progress, 1.0)
+        return self.weight + (self.weight_end - self.weight) * progress
 
     @property
     def name(self) -> str:

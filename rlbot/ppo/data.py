@@ -46,6 +46,7 @@ class RolloutDataModule(L.LightningDataModule):
         minibatch_size: timesteps an update, at most: a pass is cut evenly.
         epochs: passes over an iteration's timesteps.
         total_timesteps: the run ends here; the last iteration is cut to fit.
+        anneal_timesteps: every setting with an ``_end`` reaches it here, along a line; null for total_timesteps.
         tick_skip: physics ticks (1/120 s) a decision.
         observation: what cars see; null for the 180 numbers.
         rewards: terms of the reward, summed by weight; null for the default ones.
@@ -70,6 +71,7 @@ class RolloutDataModule(L.LightningDataModule):
         minibatch_size: int = 2048,
         epochs: int = 2,
         total_timesteps: int = 5_000_000,
+        anneal_timesteps: int | None = None,
         tick_skip: int = 8,
         observation: Observation | None = None,
         rewards: Sequence[Reward] | None = None,
@@ -84,6 +86,8 @@ class RolloutDataModule(L.LightningDataModule):
         super().__init__()
         sizes = (num_envs, batch_size, minibatch_size, epochs, total_timesteps, tick_skip)
         wrong = [f"{name}={size} (at least 1)" for name, size in zip(SIZES, sizes, strict=True) if size < 1]
+        if anneal_timesteps is not None and anneal_timesteps < 1:
+            wrong.append(f"anneal_timesteps={anneal_timesteps} (at least 1, or null)")
         if minibatch_size > batch_size:
             wrong.append(f"minibatch_size={minibatch_size} (not above batch_size={batch_size})")
         if num_workers is not None and not 0 <= num_workers <= num_envs:
@@ -103,6 +107,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.num_workers, self.act_on, self.overlap = num_workers, act_on, overlap
         self.num_envs, self.batch_size, self.minibatch_size = num_envs, batch_size, minibatch_size
         self.epochs, self.total_timesteps, self.exact_resume = epochs, total_timesteps, exact_resume
+        self.anneal_timesteps = anneal_timesteps
         self.game: dict[str, Any] = {
             "observation": DefaultObservation() if observation is None else observation,
             "rewards": rewards,
@@ -147,8 +152,8 @@ class RolloutDataModule(L.LightningDataModule):
 
     @property
     def progress(self) -> float:
-        """Share of ``total_timesteps`` that is done."""
-        return self.timesteps / self.total_timesteps
+        """How far settings with an ``_end`` are on their lines, 0 to 1."""
+        return min(self.timesteps / (self.anneal_timesteps or self.total_timesteps), 1.0)
 
     @property
     def next_size(self) -> int:
@@ -259,7 +264,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.num_iterations += 1
         self.num_faults += self.iteration.faulty_steps
         judge_faults(self.num_faults, self.timesteps + self.num_faults, rollout, trainer.log_dir)
-        if self.overlap and self.progress < 1:
+        if self.overlap and self.timesteps < self.total_timesteps:
             self._begin(module, self.next_size)  # overwrites this rollout
         return batch
 

@@ -40,17 +40,17 @@ class PPO(GuardedUpdates):
         hidden_sizes: hidden layers of the actor and of the critic.
         layer_norm: LayerNorm after each hidden layer.
         learning_rate: Adam's step size at the start.
-        learning_rate_end: step size at total_timesteps, reached along a line; null keeps it constant.
+        learning_rate_end: step size after data.anneal_timesteps, reached along a line; null keeps it constant.
         half_life: seconds after which a reward counts half: 4.6 s is a discount of 0.99 a step at tick_skip 8.
         gamma: discount a step, instead of half_life: for environments that know no seconds; one of the two is null.
         gae_lambda: trace decay of the advantages at the start.
-        gae_lambda_end: trace decay at total_timesteps, reached along a line; null keeps it constant.
+        gae_lambda_end: trace decay after data.anneal_timesteps, reached along a line; null keeps it constant.
         clip: how far the ratio may move before its gradient stops.
         value_clip: how far a value may move before its gradient stops, in scaled rewards; null does not clip.
         value_weight: weight of the value loss.
         entropy: weight of the entropy bonus at the start, for entropy as a share of the largest one that the head could
             have; GaussianHead, whose entropy has no largest value, counts in nats.
-        entropy_end: weight of the entropy bonus at total_timesteps, reached along a line; null keeps it constant.
+        entropy_end: weight of the entropy bonus after data.anneal_timesteps; null keeps it constant.
         normalise_returns: scale rewards by the running standard deviation of discounted returns.
         learn_threads: torch threads while learning on a CPU; null for one a core.
         symmetry: left and right are the same to the policy. canonical: exactly, by seeing the world mirrored whenever
@@ -68,16 +68,16 @@ class PPO(GuardedUpdates):
         hidden_sizes: Sequence[int] = (256, 256, 256),
         layer_norm: bool = True,
         learning_rate: float = 8e-4,
-        learning_rate_end: float | None = None,
+        learning_rate_end: float | None = 1e-4,
         half_life: float | None = 4.6,
         gamma: float | None = None,
         gae_lambda: float = 0.8,
-        gae_lambda_end: float | None = 0.9,
+        gae_lambda_end: float | None = 0.95,
         clip: float = 0.2,
         value_clip: float | None = 1.0,
         value_weight: float = 0.5,
         entropy: float = 0.0225,
-        entropy_end: float | None = 0.01,
+        entropy_end: float | None = 0.003,
         normalise_returns: bool = True,
         learn_threads: int | None = None,
         symmetry: Literal["canonical", "augment"] | None = None,

@@ -72,4 +72,4 @@ def discount(half_life: float | None, gamma: float | None, step_seconds: float |
 
 def along(start: float, end: float | None, progress: float) -> float:
     """The point at ``progress`` (0 to 1) of the line from start to end; start if there is no end."""
-    return start if end is None else start + (end - start) * min(progress, 1.0)
+    return start if end is None else start + (end - start) * progress

@@ -41,6 +41,13 @@ def test_run_ends_at_exactly_the_total_when_nothing_divides():
     assert notes.timesteps == [300, 300, 300, 100]
 
 
+@pytest.mark.parametrize(("anneal", "expected"), [(None, [0, 0.3, 0.6, 0.9]), (400, [0, 0.75, 1, 1])])
+def test_lines_end_after_their_own_timesteps_or_with_the_run(anneal, expected):
+    notes = fit(counting_ppo(learning_rate=0.1, learning_rate_end=0.2), seven_agents(anneal_timesteps=anneal))
+    rates = [scalars["ppo/learning_rate"] for scalars in notes.scalars]
+    assert rates == pytest.approx([0.1 + 0.1 * share for share in expected])
+
+
 @pytest.mark.parametrize("mode", [SAME_STEP, NEXT_STEP])
 def test_run_ends_at_exactly_the_total_when_steps_are_left_out(mode):
     data = seven_agents(mode, SEVEN)
