@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rlbot.__main__ import ROOT
-from rlbot.benchmark import curves, peer, tune
+from rlbot.benchmark import clock, curves, peer, tune
 from rlbot.benchmark.measure import measure, summary
 from rlbot.benchmark.table import report
 from rlbot.errors import InputError
@@ -39,18 +39,24 @@ def arguments_of(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--peer", action="store_true", help="measure rlgym-learn on the peers workload too, in turns")
     parser.add_argument("--peer_processes", type=int, help="of rlgym-learn; if not given, what is fastest here")
+    parser.add_argument(
+        "--clock",
+        type=float,
+        metavar="MINUTES",
+        help="train from nothing until ten touches a minute a car, at most so long, and rlgym-learn after it",
+    )
     parser.add_argument("--tune", action="store_true", help="find the best settings for this machine")
     parser.add_argument("--seconds", type=float, default=60.0, help="that --tune takes, roughly")
     parser.add_argument("--out", type=Path, default=Path("tuned.yaml"), help="where --tune writes the best settings")
     parser.add_argument("--curves", type=Path, help="measure speed against arenas, cars, width, workers; plot it here")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller points of --curves, to see it work")
     own, rest = parser.parse_known_args(list(words))
-    for name in ("iterations", "repeats", "peer_processes", "seconds"):
+    for name in ("iterations", "repeats", "peer_processes", "seconds", "clock"):
         value = getattr(own, name)
         if value is not None and not value >= 1:
             raise InputError(f"--{name}={value}: must be at least 1")
-    if sum((own.peer, own.tune, own.curves is not None)) > 1:
-        raise InputError("--peer, --tune and --curves exclude each other")
+    if sum((own.peer, own.tune, own.curves is not None, own.clock is not None)) > 1:
+        raise InputError("--peer, --clock, --tune and --curves exclude each other")
     if own.json and not own.json.absolute().parent.is_dir():
         raise InputError(f"--json={own.json}: its folder does not exist")
     if own.peer:
@@ -76,6 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     words = [f"--config={ROOT / 'configs' / name}" for name in WORKLOADS.get(own.workload, ())] + rest
     if own.tune:
         figures = tune.tune(words, configs_of(own, rest), own.seconds, own.out)
+    elif own.clock is not None:
+        figures = clock.clock(words, own.peer_processes or peer.fastest(peer.environment()), own.clock)
     elif own.curves is not None:
         figures = curves.draw(words, own.curves, own.iterations, own.quick)
     else:

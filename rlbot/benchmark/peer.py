@@ -77,32 +77,50 @@ def train(python: Path, processes: int, iterations: int) -> list[dict[str, float
         InputError: it did not run.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch, "iterations.json")
-        numbers = {"processes": processes, "iterations": iterations + 1, "seed": 1}
-        words = [f"--{name}={value}" for name, value in numbers.items()]
-        command = [str(python), str(TRAINER), *words, f"--scratch={scratch}", f"--out={out}"]
+        out = Path(scratch, "iterations.jsonl")
         with Path(scratch, "output.txt").open("w+", encoding="utf-8", errors="replace") as output:
-            _run(command, output)
+            _run(command(python, processes, iterations + 1, Path(scratch), out), output)
             output.seek(0)
             said = output.read().strip().splitlines() or ["it printed nothing"]
-        measured = json.loads(out.read_text(encoding="utf-8"))[1:] if out.is_file() else []
+        measured = measured_in(out)[1:]
     if len(measured) < iterations:
         raise InputError(f"--peer: rlgym-learn did not run to its end: {said[-1]}")
     return list(measured[:iterations])
 
 
-def _run(command: Sequence[str], output: Any) -> None:
-    """Run the command; if this process is stopped, let it end its own processes first."""
-    process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+def command(
+    python: Path, processes: int, iterations: int, scratch: Path, out: Path, rewards: str = "speed_test"
+) -> list[str]:
+    """What runs the peer: it leaves things in ``scratch`` and writes a line to ``out`` after each iteration."""
+    numbers = {"processes": processes, "iterations": iterations, "seed": 1, "rewards": rewards}
+    words = [f"--{name}={value}" for name, value in numbers.items()]
+    return [str(python), str(TRAINER), *words, f"--scratch={scratch}", f"--out={out}"]
+
+
+def measured_in(out: Path) -> list[dict[str, float]]:
+    """The lines that the peer has written so far, one an iteration."""
+    lines = out.read_text(encoding="utf-8").split("\n")[:-1] if out.is_file() else []  # the last may be half written
+    return [json.loads(line) for line in lines]
+
+
+def _run(words: Sequence[str], output: Any) -> None:
+    process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:
         process.wait()
-    except BaseException:
-        process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        raise
+    finally:
+        end(process)
+
+
+def end(process: "subprocess.Popen[Any]") -> None:
+    """End a training that still runs, letting it end its own processes first."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def speeds(iterations: Sequence[dict[str, float]]) -> dict[str, float]:
