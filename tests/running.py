@@ -17,7 +17,7 @@ BASE = str(ROOT / "configs" / "base.yaml")
 TRAIN = str(ROOT / "scripts" / "train.py")
 TINY = """
 trainer: {precision: 32-true}
-model: {hidden_sizes: [8], learning_rate: 8.0e-4, entropy: 0.01, entropy_end: null, gae_lambda_end: null}
+model: {hidden_sizes: [8], learning_rate_end: null, entropy: 0.01, entropy_end: null, gae_lambda_end: null}
 data:
   {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1, rewards: [
     {class_path: rlbot.game.rewards.Goal, init_args: {weight: 4.0}},
@@ -77,3 +77,18 @@ def train_here(arguments: list[str], folder: Path, before: Callable[[], None] | 
     if before is not None:
         before()
     run("rlbot.cli:train", arguments)
+
+
+def edited(folder: Path, text: str) -> str:
+    """Argument that stacks this YAML on the others."""
+    (folder / "edit.yaml").write_text(text, encoding="utf-8")
+    return f"--config={folder / 'edit.yaml'}"
+
+
+def refuses(run: Any, *names: str) -> None:
+    """Exit code 2 and one line on stderr that holds every name."""
+    assert run.code == 2, run.out + run.err
+    assert run.err.startswith("[ERROR] ")
+    assert run.err.count("\n") == 1
+    assert all(name in run.err for name in names), run.err
+    assert "environments created" not in run.out

@@ -1,12 +1,11 @@
 """The command line: how arguments are arranged, and that everything wrong ends in one line that names it."""
 
 import random
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from running import edited, refuses
 
 from rlbot.__main__ import ROOT
 from rlbot.arguments import arrange, stacked
@@ -16,37 +15,6 @@ from rlbot.errors import InputError
 BASE, DEBUG = (str(ROOT / "configs" / name) for name in ("base.yaml", "debug.yaml"))
 SHIPPED = sorted((ROOT / "configs").glob("*.yaml"))
 SECTIONS = [(file, section) for file in SHIPPED for section in yaml.safe_load(file.read_text(encoding="utf-8"))]
-CANARY = """
-from pathlib import Path
-import lightning as L
-Path(__file__).with_name("sung").touch()
-class C(L.Callback): pass
-"""
-
-
-def edited(folder: Path, text: str) -> str:
-    """Argument that stacks this YAML on the others."""
-    (folder / "edit.yaml").write_text(text, encoding="utf-8")
-    return f"--config={folder / 'edit.yaml'}"
-
-
-def refuses(run: Any, *names: str) -> None:
-    """Exit code 2 and one line on stderr that holds every name."""
-    assert run.code == 2, run.out + run.err
-    assert run.err.startswith("[ERROR] ")
-    assert run.err.count("\n") == 1
-    assert all(name in run.err for name in names), run.err
-    assert "environments created" not in run.out
-
-
-@pytest.fixture
-def canary(tmp_path, monkeypatch):
-    """A module beside the user that leaves a trace when it is imported."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "canary", raising=False)
-    for name in ("canary.py", "hubconf.py"):
-        (tmp_path / name).write_text(CANARY)
-    return tmp_path / "sung"
 
 
 def test_fit_may_be_written_out_or_left_away():
@@ -78,17 +46,6 @@ def test_list_on_the_command_line_keeps_nothing_of_the_files(fit, tmp_path):
         0,
         [{"mode": "1v1", "opponent": "selfplay", "from_timesteps": 0, "until": None, "pool_share": 0.0}],
     )
-
-
-def test_allowed_modules_are_taken_out_of_the_arguments():
-    words, allowed = arrange(["--allow", "mine", "--allow=my.own"])
-    assert (words, allowed) == (arrange([])[0], ["mine", "my.own"])
-
-
-@pytest.mark.parametrize("words", [["--allow"], ["--allow="], ["--allow", "--debug"], ["--allow", "a;b"]])
-def test_allow_needs_the_name_of_a_module(words):
-    with pytest.raises(InputError, match="name of a module"):
-        arrange(words)
 
 
 def test_command_line_wins_over_a_yaml_that_is_named_after_it(fit, tmp_path):
@@ -175,6 +132,7 @@ def test_setting_of_a_wrong_type_is_named(fit, tmp_path, text, name):
         ("data: {num_envs: 0}", "num_envs=0"),
         ("data: {minibatch_size: 65}", "minibatch_size=65"),
         ("data: {tick_skip: -1}", "tick_skip=-1"),
+        ("data: {anneal_timesteps: 0}", "anneal_timesteps=0"),
         ("data: {starts: []}", "starts"),
         ("data: {rewards: [rlbot.game.rewards.Goal, rlbot.game.rewards.Goal]}", "rewards"),
         ("data: {starts: [{class_path: rlbot.game.starts.Kickoff, init_args: {weight: 0}}]}", "starts"),
@@ -256,42 +214,6 @@ def test_generated_configurations_are_taken_or_refused_in_one_line(fit, tmp_path
             part = deeper
         part[draw(list(part))] = draw(junk)
         refuses(fit(tmp_path, edited(tmp_path, yaml.safe_dump(settings)), f"--logdir={tmp_path / 'file' / 'run'}"))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "trainer: {callbacks: [{class_path: canary.C}]}",
-        "trainer: {callbacks: [{class_path: rlbot.launch.importlib.import_module, init_args: {name: canary}}]}",
-        "trainer: {strategy: {class_path: canary.C}}",
-        "data: {rewards: [{class_path: canary.C}]}",
-        "data: {env: {class_path: canary.C}}",
-        "data: {env: canary.C}",
-        "data: {env: {class_path: importlib.import_module, init_args: {name: canary}}}",
-        "data: {env: {class_path: rlbot.launch.importlib.import_module, init_args: {name: canary}}}",
-        "data: {env: {class_path: gymnasium.make_vec, init_args: {id: 'canary:Bird-v0'}}}",
-        "data: {env: {class_path: stable_baselines3.common.env_util.make_vec_env, init_args: {env_id: 'canary:B-v0'}}}",
-        "data: {env: {class_path: rlbot.launch.run, init_args: {target: 'canary:sing', arguments: []}}}",
-        "data: {env: {class_path: torch.utils.collect_env.run, init_args: {command: touch sung}}}",
-        "data: {env: {class_path: torch.hub.load, init_args: {repo_or_dir: ., model: C, source: local}}}",
-        "model: {head: canary.C}",
-        "{allow: canary, trainer: {callbacks: [canary.C]}}",
-    ],
-)
-def test_module_outside_the_allowed_ones_is_not_imported(fit, tmp_path, canary, text):
-    refuses(fit(tmp_path, edited(tmp_path, text)))
-    assert not canary.exists()
-
-
-def test_module_that_begins_like_an_allowed_one_is_not_imported(fit, tmp_path, canary):
-    canary.with_name("canary.py").rename(tmp_path / "rlbot_canary.py")
-    refuses(fit(tmp_path, edited(tmp_path, "trainer: {callbacks: [rlbot_canary.C]}")), "rlbot_canary")
-    assert not canary.exists()
-
-
-def test_module_allowed_on_the_command_line_is_imported(fit, tmp_path, canary):
-    run = fit(tmp_path, edited(tmp_path, "trainer: {callbacks: [canary.C]}"), "--allow", "canary", "--timesteps=64")
-    assert (run.code, canary.exists()) == (0, True)
 
 
 def test_curriculum_needs_rocket_league(fit, tmp_path):
