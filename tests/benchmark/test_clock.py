@@ -75,6 +75,21 @@ def test_theirs_is_read_line_by_line_but_for_one_that_is_half_written(tmp_path, 
     assert read(90.0) == [Point(10, 50_000, 0), Point(11, 100_001, 1)]
 
 
+def test_every_training_has_its_turn_and_its_line(tmp_path, monkeypatch, capsys):
+    def training(*touches):
+        return [sys.executable, "-c", "import time; time.sleep(60)"], lambda begun: points(*touches)
+
+    monkeypatch.setattr(clock, "ours", lambda folder, words: training(0, 12, 12))
+    monkeypatch.setattr(clock, "theirs", lambda folder, name, processes: training(*range(processes)))
+    found = clock.clock([], processes=2, minutes=0.01)
+    assert [(name, result["reached"]) for name, result in found.items()] == [
+        ("ours", True),
+        ("speed_test", False),
+        ("guide", False),
+    ]
+    assert capsys.readouterr().out.count("[OK] ") == 3
+
+
 def test_people_read_one_line_a_training():
     result = {"reached": True, "minutes": 0.94, "timesteps": 802_816, "touches_per_minute": 10.2}
     assert clock.line("ours", result) == (

@@ -12,16 +12,6 @@ from rlbot.__main__ import ROOT
 from rlbot.benchmark.command import main
 from rlbot.errors import InputError
 
-SLOW = """
-import time
-import lightning as L
-
-
-class Slow(L.Callback):
-    def on_train_batch_end(self, *_):
-        time.sleep(0.3)
-"""
-
 
 def test_figures_are_complete_positive_and_add_up(benchmark, capsys, tmp_path):
     found = benchmark("--data.num_workers=0")
@@ -81,6 +71,8 @@ def test_workload_stacks_below_other_settings(benchmark, tmp_path):
         (["--repeats=0"], "--repeats=0"),
         (["--iterations=many"], "--iterations"),
         (["--tune", "--peer"], "exclude each other"),
+        (["--clock=5", "--peer"], "exclude each other"),
+        (["--clock=0.5"], "--clock=0.5"),
         (["--json=missing/out.json"], "--json=missing/out.json"),
         (["--config=missing.yaml"], "config=missing.yaml"),
     ],
