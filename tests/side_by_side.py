@@ -41,7 +41,7 @@ def in_two_processes(folder: Path, function: Callable[..., Any], *arguments: Any
         process.start()
     try:
         for process in processes:
-            process.join(60)
+            process.join(300)  # only ends a hang: how long it takes is not tested
         assert [process.exitcode for process in processes] == [0, 0]
     finally:
         for process in processes:
