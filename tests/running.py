@@ -19,7 +19,7 @@ TINY = """
 trainer: {precision: 32-true}
 model: {hidden_sizes: [8], entropy: 0.01, entropy_end: null, gae_lambda_end: null}
 data:
-  {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1, rewards: [
+  {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1, anneal_timesteps: null, rewards: [
     {class_path: rlbot.game.rewards.Goal, init_args: {weight: 4.0}},
     {class_path: rlbot.game.rewards.Touch},
     {class_path: rlbot.game.rewards.SpeedTowardBall, init_args: {weight: 0.1}},
