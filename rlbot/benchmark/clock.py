@@ -20,7 +20,7 @@ TOUCHES = 10.0  # a minute a car
 WINDOW = 100_000  # timesteps over which touches are averaged
 LOOK = 2.0  # seconds between looks at what was written
 TAG = "game/touches_per_minute"
-REWARDS = ("speed_test", "guide")  # of rlgym-learn, see ``peer_trainer``
+REWARDS = {"speed_test": "its speed test", "guide": "ZealanL's guide"}  # of rlgym-learn, see ``peer_trainer``
 
 
 class Point(NamedTuple):
@@ -57,7 +57,7 @@ def clock(words: Sequence[str], processes: int, minutes: float) -> dict[str, dic
 
 def line(name: str, result: dict[str, Any]) -> str:
     """One training's result for people."""
-    who = "this trainer" if name == "ours" else f"rlgym-learn {peer.VERSION}, rewards of its {name.replace('_', ' ')}"
+    who = "this trainer" if name == "ours" else f"rlgym-learn {peer.VERSION}, rewards of {REWARDS[name]}"
     how = "after" if result["reached"] else "not reached within"
     return (
         f"{who}: {TOUCHES:.0f} touches a minute a car {how} {result['minutes']:.1f} minutes "
