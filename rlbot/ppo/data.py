@@ -29,7 +29,7 @@ from rlbot.ppo.workers import Workers
 from rlbot.sim.state import TICKS_PER_SECOND
 
 ARENAS_A_WORKER = 32  # fewer rows a forward pass cost more than a process saves
-SIZES = ("num_envs", "batch_size", "minibatch_size", "epochs", "total_timesteps", "tick_skip")
+SIZES = ("num_envs", "batch_size", "minibatch_size", "epochs", "total_timesteps", "tick_skip", "anneal_timesteps")
 COUNTS = ("timesteps", "num_iterations", "num_faults")
 
 
@@ -84,10 +84,9 @@ class RolloutDataModule(L.LightningDataModule):
         exact_resume: bool = False,
     ) -> None:
         super().__init__()
-        sizes = (num_envs, batch_size, minibatch_size, epochs, total_timesteps, tick_skip)
-        wrong = [f"{name}={size} (at least 1)" for name, size in zip(SIZES, sizes, strict=True) if size < 1]
-        if anneal_timesteps is not None and anneal_timesteps < 1:
-            wrong.append(f"anneal_timesteps={anneal_timesteps} (at least 1, or null)")
+        sizes = (num_envs, batch_size, minibatch_size, epochs, total_timesteps, tick_skip, anneal_timesteps)
+        given = [(name, size) for name, size in zip(SIZES, sizes, strict=True) if size is not None]
+        wrong = [f"{name}={size} (at least 1)" for name, size in given if size < 1]
         if minibatch_size > batch_size:
             wrong.append(f"minibatch_size={minibatch_size} (not above batch_size={batch_size})")
         if num_workers is not None and not 0 <= num_workers <= num_envs:
@@ -106,8 +105,8 @@ class RolloutDataModule(L.LightningDataModule):
             raise ValueError(f"data: {'; '.join(wrong)}")
         self.num_workers, self.act_on, self.overlap = num_workers, act_on, overlap
         self.num_envs, self.batch_size, self.minibatch_size = num_envs, batch_size, minibatch_size
-        self.epochs, self.total_timesteps, self.exact_resume = epochs, total_timesteps, exact_resume
-        self.anneal_timesteps = anneal_timesteps
+        self.epochs, self.exact_resume = epochs, exact_resume
+        self.total_timesteps, self.anneal_timesteps = total_timesteps, anneal_timesteps
         self.game: dict[str, Any] = {
             "observation": DefaultObservation() if observation is None else observation,
             "rewards": rewards,
@@ -272,8 +271,7 @@ class RolloutDataModule(L.LightningDataModule):
         """Leave the present arenas; workers stay, for new ones."""
         if self._ahead and self._actors is not None:
             self._actors.finish()
-        self._ahead = 0
-        self._is_open = False
+        self._is_open, self._ahead = False, 0
 
     def _shut(self) -> None:
         self._is_open, self._ahead = False, 0
