@@ -1,7 +1,7 @@
-"""Past selves of a run: small files of weights, what the learner has done against each, and who plays next."""
+"""Past selves of a run and guests: files of weights, what the learner has done against each, and who plays next."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from rlbot.errors import InputError
+from rlbot.game.match import Opponent
 from rlbot.league.frozen import FrozenPolicy
+from rlbot.league.opponents import find
 from rlbot.league.pool import RESULTS, Pool, chances, thinned
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.module import PPO
@@ -30,6 +32,7 @@ class PoolSettings:
         newest_share: of the draws that go to the newest whatever the results.
         any_share: of the draws that go to all alike whatever the results.
         half_life: timesteps after which a result counts half.
+        guests: opponents by name, or files, that are drawn like the past selves; see ``rlbot.league.opponents``.
     """
 
     interval: int = 250_000
@@ -39,6 +42,7 @@ class PoolSettings:
     newest_share: float = 0.2
     any_share: float = 0.1
     half_life: int = 500_000
+    guests: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Raise ValueError that names all settings out of range."""
@@ -50,6 +54,7 @@ class PoolSettings:
             ("newest_share", "0 to 1", 0 <= self.newest_share <= 1),
             ("any_share", "0 to 1 with newest_share", 0 <= self.any_share <= 1 - self.newest_share),
             ("half_life", "at least 1", self.half_life >= 1),
+            ("guests", "different names", len(set(self.guests)) == len(self.guests)),
         )
         if wrong := [f"{name}={getattr(self, name)} ({rule})" for name, rule, holds in rules if not holds]:
             raise ValueError(f"curriculum.pool: {'; '.join(wrong)}")
@@ -60,11 +65,17 @@ class PastSelves:
 
     Args:
         settings: how many, and how they are drawn.
+
+    Raises:
+        InputError: an unknown guest.
+        ValueError: a setting out of range.
     """
 
     def __init__(self, settings: PoolSettings) -> None:
         settings.check()
         self.settings = settings
+        with torch.random.fork_rng(devices=[]):  # a policy that is read draws weights first
+            self._guests: dict[str, Opponent] = {name: find(name) for name in settings.guests}
         self.folder = Path()  # where this run's files go
         self.files: dict[str, Path] = {}  # by name, oldest first
         self.results: dict[str, list[float]] = {}  # the learner's points and the episodes, by name; old ones fade
@@ -110,10 +121,11 @@ class PastSelves:
     def count(self, statistics: Mapping[str, tuple[float, float]], timesteps: int) -> None:
         """Take in an iteration's results; earlier ones fade by its ``timesteps``."""
         fading = 0.5 ** (timesteps / self.settings.half_life)
-        self.results = {n: [p * fading, e * fading] for n, (p, e) in self.results.items() if n in self.files}
+        members = {*self._guests, *self.files}
+        self.results = {n: [p * fading, e * fading] for n, (p, e) in self.results.items() if n in members}
         for tag, (points, episodes) in statistics.items():
             name = tag.removeprefix(RESULTS)
-            if tag.startswith(RESULTS) and name in self.files and episodes:
+            if tag.startswith(RESULTS) and name in members and episodes:
                 before = self.results.get(name, [0.0, 0.0])
                 self.results[name] = [before[0] + points, before[1] + episodes]
 
@@ -128,7 +140,7 @@ class PastSelves:
 
     def draw(self, seed: Sequence[int]) -> None:
         """Draw who plays; the same seed, files and results give the same."""
-        names, chosen = list(self.files), self.settings
+        names, chosen = [*self._guests, *self.files], self.settings
         if not names:
             self.deal = []
             return
@@ -145,11 +157,14 @@ class PastSelves:
             seed: to draw again by, without the files that were dropped.
         """
         reasons: list[str] = []
+        if not {*self.deal} <= {*self._guests, *self.files}:  # the guests were edited before a resume
+            self.draw(seed)
         while self.deal:
             self._frozen = {name: policy for name, policy in self._frozen.items() if name in self.deal}
-            broken = [reason for name in dict.fromkeys(self.deal) if (reason := self._thaw(name))]
+            drawn = [name for name in dict.fromkeys(self.deal) if name not in self._guests]
+            broken = [reason for name in drawn if (reason := self._thaw(name))]
             if not broken:
-                return Pool(self._frozen, self.deal), reasons
+                return Pool(self._guests | self._frozen, self.deal), reasons
             reasons += broken
             self.draw(seed)
         return None, reasons

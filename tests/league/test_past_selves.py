@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rlbot.errors import InputError
 from rlbot.league.opponents import find
 from rlbot.league.past_selves import PastSelves, PoolSettings
 from rlbot.ppo.module import PPO
@@ -105,6 +106,39 @@ def test_unreadable_files_are_dropped_and_others_drawn(selves):
     fresh = PastSelves(SETTINGS)
     fresh.load_state_dict(selves.state_dict())
     assert fresh.opponent([1])[0] is None
+
+
+def test_guests_are_drawn_like_past_selves_and_drive(selves):
+    guested = PastSelves(dataclasses.replace(SETTINGS, guests=["idle", "chaser"]))
+    guested.folder = selves.folder
+    guested.load_state_dict(selves.state_dict())
+    guested.count({"pool/idle": (96.0, 96.0), "pool/chaser": (0.0, 96.0), "pool/goalie": (0.0, 96.0)}, 1)
+    drawn = []
+    for seed in range(500):
+        guested.draw([seed])
+        drawn += guested.deal
+    # Win rates 98/100, 2/100 and three of 1/2: weights 0.0004, 0.9604 and 0.25; 0.2 for the newest, 0.1 for all alike.
+    shares = [drawn.count(name) / 2000 for name in ("idle", "chaser", name(300))]
+    assert shares == pytest.approx([0.02, 0.413, 0.322], abs=0.03)
+    guested.deal = ["chaser", name(100)]
+    pool, dropped = guested.opponent([1])
+    assert dropped == []
+    seen, noise = np.zeros((4, 1, 180), np.float32), np.full((4, 1), 0.5, np.float32)
+    throttle = pool(seen, noise)[:, 0, 0]
+    assert throttle[[0, 2]].tolist() == [1.0, 1.0]  # the chaser's arenas
+    assert np.array_equal(throttle[[1, 3]], find(str(guested.files[name(100)]))(seen, noise)[[1, 3], 0, 0])
+
+
+def test_guests_that_a_resumed_run_does_not_have_any_more_are_not_missed(selves):
+    selves.deal = ["idle", "idle"]
+    pool, dropped = selves.opponent([1])
+    assert dropped == []
+    assert set(pool.members) <= set(selves.files)
+
+
+def test_unknown_guest_is_refused():
+    with pytest.raises(InputError, match="'stranger' is none of random, idle"):
+        PastSelves(dataclasses.replace(SETTINGS, guests=["stranger"]))
 
 
 def test_settings_out_of_range_are_all_named():
