@@ -80,7 +80,8 @@ class RunSummary(L.Callback):
         """Run the policy once as acting will."""
         zeros = torch.zeros(2, data.observation_size, device=module.device)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            outputs, values = module.policy.actor(zeros), module.policy.value(zeros)
+            seen = module.policy.view(zeros).numbers
+            outputs, values = module.policy.actor(seen), module.policy.value(seen)
             finite = torch.isfinite(outputs).all() and torch.isfinite(values).all()
         if not finite:
             raise RuntimeError("the policy's first forward pass gives NaN or infinity")

@@ -145,8 +145,8 @@ def test_setting_of_a_wrong_type_is_named(fit, tmp_path, text, name):
         ("model: {learning_rate: .inf}", "learning_rate"),
         ("model: {hidden_sizes: [8, 0]}", "hidden_sizes=[8, 0]"),
         (
-            "model: {symmetry: null, head: {class_path: rlbot.ppo.policy.CategoricalHead, init_args: {num_actions: 5}}"
-            "}",
+            "model: {symmetry: null, close_up: false, head: {class_path: rlbot.ppo.policy.CategoricalHead, init_args: "
+            "{num_actions: 5}}}",
             "model.head",
         ),
         (
@@ -218,9 +218,9 @@ def test_generated_configurations_are_taken_or_refused_in_one_line(fit, tmp_path
 
 def test_curriculum_needs_rocket_league(fit, tmp_path):
     cartpole = "data: {env: {class_path: gymnasium.make_vec, init_args: {id: CartPole-v1, num_envs: 2}}}"
-    plain = f"{cartpole}\nmodel: {{symmetry: null}}"
+    plain = f"{cartpole}\nmodel: {{symmetry: null, close_up: false}}"
     refuses(fit(tmp_path, edited(tmp_path, plain)), "half_life=4.6 (data.env knows no seconds")
-    without_seconds = f"{cartpole}\nmodel: {{half_life: null, gamma: 0.99, symmetry: null}}"
+    without_seconds = f"{cartpole}\nmodel: {{half_life: null, gamma: 0.99, symmetry: null, close_up: false}}"
     refuses(fit(tmp_path, edited(tmp_path, without_seconds)), "model.head TableHead")
 
 

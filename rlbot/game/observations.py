@@ -42,7 +42,9 @@ OWN = slice(51, 75)
 OTHERS = slice(75, 180)
 SIZE = 180
 
-# Inside OWN: where the parts of the own car begin, counted from 0 of the whole observation.
+# Parts of BALL and of OWN, counted from 0 of the whole observation.
+BALL_POSITION, BALL_VELOCITY = slice(0, 3), slice(3, 6)
+OWN_POSITION, OWN_VELOCITY = slice(51, 54), slice(54, 57)
 OWN_FORWARD, OWN_UP, OWN_BALL, OWN_BALL_VELOCITY = slice(60, 63), slice(63, 66), slice(66, 69), slice(69, 72)
 OWN_BOOST, OWN_ON_GROUND, OWN_HAS_FLIP = 72, 73, 74
 

@@ -62,8 +62,8 @@ def _rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
     if made["head"] not in HEADS:
         raise KeyError(f"its head {made['head']} is none of {', '.join(HEADS)}")
     head = HEADS[made["head"]](**made["head_arguments"])
-    canonical = made.get("symmetry") == "canonical"  # files from before there was a choice do not name it
-    policy = ActorCritic(made["observation_size"], head, made["hidden_sizes"], made["layer_norm"], canonical)
+    view = {"canonical": made.get("symmetry") == "canonical", "close_up": made.get("close_up", False)}  # or older files
+    policy = ActorCritic(made["observation_size"], head, made["hidden_sizes"], made["layer_norm"], **view)
     prefix = "policy."
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     policy.load_state_dict(weights)

@@ -12,11 +12,19 @@ import numpy as np
 from rlbot.errors import InputError
 from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
 from rlbot.game.match import Opponent
-from rlbot.game.observations import OWN, OWN_BALL, OWN_FORWARD, OWN_ON_GROUND, OWN_UP, POSITION
+from rlbot.game.observations import (
+    BALL_POSITION,
+    BALL_VELOCITY,
+    OWN_BALL,
+    OWN_FORWARD,
+    OWN_ON_GROUND,
+    OWN_POSITION,
+    OWN_UP,
+    OWN_VELOCITY,
+    POSITION,
+)
 from rlbot.sim.state import BACK_WALL_Y, BALL_MAX_SPEED, CAR_MAX_SPEED, SIDE_WALL_X, FloatArray
 
-BALL_POSITION, BALL_VELOCITY = slice(0, 3), slice(3, 6)
-OWN_POSITION, OWN_VELOCITY = slice(OWN.start, OWN.start + 3), slice(OWN.start + 3, OWN.start + 6)
 GOAL_HALF_WIDTH = 892.755
 FIELD = np.array([SIDE_WALL_X, BACK_WALL_Y], np.float32)
 CHASE_SPEED = 900.0  # uu/s of a car that has just set off, to guess when it meets the ball

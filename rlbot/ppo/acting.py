@@ -26,7 +26,7 @@ def weights_of(policy: ActorCritic) -> Tensor:
 
 
 class Acting:
-    """A copy of what a policy acts with: its actor, its head, and the mirror it may look through.
+    """A copy of what a policy acts with: its view, its actor and its head.
 
     With ``bfloat16`` its linear layers hold bfloat16 weights: the same numbers that autocast makes of them at every
     forward pass in learning, cast once a rollout instead of once a step.
@@ -39,7 +39,7 @@ class Acting:
     def __init__(self, policy: ActorCritic, bfloat16: bool = False) -> None:
         self.actor = copy.deepcopy(policy.actor).cpu().requires_grad_(False)
         self.head = copy.deepcopy(policy.head).cpu().requires_grad_(False)
-        self._mirror = copy.deepcopy(policy.mirror).cpu() if policy.mirror else None
+        self._view = copy.deepcopy(policy.view).cpu()
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
         for layer in self.actor.modules():
             if isinstance(layer, nn.Linear):
@@ -63,7 +63,7 @@ class Acting:
     @torch.inference_mode()
     def outputs(self, observations: np.ndarray) -> Outputs:
         """What the head makes actions of, for observations (B, D)."""
-        return outputs_of(self.actor, self.head, self._mirror, torch.from_numpy(observations).to(self._dtype))
+        return outputs_of(self.actor, self.head, self._view(torch.from_numpy(observations).to(self._dtype)))
 
     @torch.inference_mode()
     def __call__(self, observations: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor]:

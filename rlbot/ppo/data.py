@@ -248,7 +248,7 @@ class RolloutDataModule(L.LightningDataModule):
             self._begin(module, size)
         rollout = self.open(module).finish()
         self._ahead, waited = 0, time.perf_counter() - begun
-        batch = module.prepare(rollout, size, stale=self.overlap, noise=self._generator)
+        batch = module.prepare(rollout, size, stale=self.overlap)
         own = Iteration(
             timesteps=len(batch["advantages"]),
             collect_seconds=waited,

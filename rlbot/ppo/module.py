@@ -23,7 +23,6 @@ from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
 from rlbot.ppo.policy import ActionHead, ActorCritic, Evaluation, TableHead
 from rlbot.ppo.rollout import Rollout
 from rlbot.ppo.settings import along, check, check_numbers, discount
-from rlbot.ppo.symmetry import Mirror
 
 Batch = dict[str, Tensor]
 CHUNK = 8192  # rows a network sees at once when a rollout is prepared
@@ -53,8 +52,9 @@ class PPO(GuardedUpdates):
         entropy_end: weight of the entropy bonus after data.anneal_timesteps; null keeps it constant.
         normalise_returns: scale rewards by the running standard deviation of discounted returns.
         learn_threads: torch threads while learning on a CPU; null for one a core.
-        symmetry: left and right are the same to the policy. canonical: exactly, by seeing the world mirrored whenever
-            the car is on one side of the field; augment: it learns from half of the samples in their mirror image.
+        symmetry: canonical: left and right are the same to the policy, for it sees the world mirrored whenever the car
+            is on one side of the field; null: they need not be.
+        close_up: the networks also see the ball close up: its direction, and finely where it is when the car is near.
         step_seconds: of a step; null where an environment knows no seconds. The command line takes it from the data.
 
     Raises:
@@ -68,19 +68,20 @@ class PPO(GuardedUpdates):
         hidden_sizes: Sequence[int] = (256, 256, 256),
         layer_norm: bool = True,
         learning_rate: float = 8e-4,
-        learning_rate_end: float | None = None,
+        learning_rate_end: float | None = 1e-4,
         half_life: float | None = 4.6,
         gamma: float | None = None,
         gae_lambda: float = 0.8,
-        gae_lambda_end: float | None = 0.9,
+        gae_lambda_end: float | None = 0.95,
         clip: float = 0.2,
         value_clip: float | None = 1.0,
         value_weight: float = 0.5,
         entropy: float = 0.0225,
-        entropy_end: float | None = 0.01,
+        entropy_end: float | None = 0.003,
         normalise_returns: bool = True,
         learn_threads: int | None = None,
-        symmetry: Literal["canonical", "augment"] | None = None,
+        symmetry: Literal["canonical"] | None = None,
+        close_up: bool = False,
         step_seconds: float | None = 8 / 120,
     ) -> None:
         super().__init__()
@@ -100,9 +101,8 @@ class PPO(GuardedUpdates):
             learn_threads=learn_threads,
         )
         head = TableHead() if head is None else head
-        check_numbers(symmetry, head, observation_size)
-        self.policy = ActorCritic(observation_size, head, hidden_sizes, layer_norm, symmetry == "canonical")
-        self.mirror = Mirror() if symmetry == "augment" else None
+        check_numbers(symmetry, close_up, head, observation_size)
+        self.policy = ActorCritic(observation_size, head, hidden_sizes, layer_norm, symmetry == "canonical", close_up)
         self.return_scale = ReturnScale()
         self.architecture = {
             "observation_size": observation_size,
@@ -111,6 +111,7 @@ class PPO(GuardedUpdates):
             "hidden_sizes": list(hidden_sizes),
             "layer_norm": layer_norm,
             "symmetry": symmetry,
+            "close_up": close_up,
         }
         self.learning_rate, self.learning_rate_end = learning_rate, learning_rate_end
         self.gamma = discount(half_life, gamma, step_seconds)
@@ -134,15 +135,15 @@ class PPO(GuardedUpdates):
         Raises:
             ValueError: it does not.
         """
-        head, symmetry = self.policy.head, self.architecture["symmetry"]
+        head, view = self.policy.head, {name: self.architecture[name] for name in ("symmetry", "close_up")}
         if not head.fits(space):
             raise ValueError(
                 f"model.head {type(head).__name__} with {head.num_outputs} outputs does not fit the actions {space}"
             )
-        if (symmetry or head.reads_numbers) and not own_numbers:
+        if (any(view.values()) or head.reads_numbers) and not own_numbers:
             raise ValueError(
-                f"model.symmetry={symmetry} (null) and a mask in model.head (false) are not for your own data.env or "
-                "data.observation"
+                f"model.symmetry={view['symmetry']} (null), model.close_up={view['close_up']} (false) and a mask in "
+                "model.head (false) are not for your own data.env or data.observation"
             )
 
     @override
@@ -164,19 +165,18 @@ class PPO(GuardedUpdates):
         self._lambda = along(self.gae_lambda, self.gae_lambda_end, progress)
 
     @torch.no_grad()
-    def prepare(self, rollout: Rollout, size: int, stale: bool = False, noise: torch.Generator | None = None) -> Batch:
+    def prepare(self, rollout: Rollout, size: int, stale: bool = False) -> Batch:
         """Turn a rollout (T, N) into at most ``size`` flat samples to learn from, those that are valid, in time order.
 
         Values, scaled rewards and advantages are computed for the whole rollout under the trainer's precision; the
         advantages of the samples are brought to mean 0 and spread 1. Return scale, mean and spread are those of all
-        processes. A ``stale`` rollout was collected by an older policy than the present one. ``noise`` chooses the
-        samples that are mirrored.
+        processes. A ``stale`` rollout was collected by an older policy than the present one. The samples'
+        observations and actions are what the networks see and answer.
         """
         rollout = Rollout(*(tensor.to(self.device) for tensor in rollout.tensors), report=rollout.report)
-        rollout.observations = rollout.observations.to(
-            LOWERED.get(str(self.trainer.precision))
-        )  # once, not in every pass
-        values, next_values = self._values(rollout)
+        lowered = LOWERED.get(str(self.trainer.precision))
+        numbers, sides = self.policy.view(rollout.observations.flatten(0, 1).to(lowered))  # once, not in every pass
+        values, next_values = self._values(rollout, numbers)
         ended = rollout.terminated | rollout.truncated
         rewards = rollout.rewards
         if self.normalise_returns:
@@ -189,8 +189,8 @@ class PPO(GuardedUpdates):
         )
         chosen = rollout.valid.flatten().nonzero().squeeze(1)[:size]  # a copy, for the next rollout overwrites this
         batch = {
-            "observations": rollout.observations.flatten(0, 1),
-            "actions": rollout.actions.flatten(0, 1),
+            "observations": numbers,
+            "actions": self.policy.head.mirrored(rollout.actions.flatten(0, 1), sides),
             "log_probs": rollout.log_probs.flatten(),
             "values": values.flatten(),
             "returns": (advantages + values).flatten(),
@@ -202,23 +202,10 @@ class PPO(GuardedUpdates):
             present = self._evaluate(batch).log_probs
             batch["advantages"] *= staleness_weights(present - batch["log_probs"])
             batch["log_probs"] = present
-        if self.mirror is not None:
-            batch |= self._augmented(batch, noise)
         sizes = together.gather(len(chosen))
         self._weight = len(chosen) * len(sizes) / max(sum(sizes), 1)
         self._explained = explained_variance(batch["values"], batch["returns"])
         return batch
-
-    def _augmented(self, batch: Batch, noise: torch.Generator | None) -> Batch:
-        """Half of the samples, drawn by chance, as their mirror images, with what the present policy says of those."""
-        assert self.mirror is not None
-        sides = torch.randint(2, batch["log_probs"].shape, generator=noise).to(self.device)
-        seen = self.mirror(batch["observations"], sides)
-        mirrored = {"observations": seen, "actions": self.policy.head.mirrored(batch["actions"], sides)}
-        now, is_mirrored = self._evaluate(mirrored), sides == 1
-        for name, present in (("log_probs", now.log_probs), ("values", now.values)):
-            mirrored[name] = torch.where(is_mirrored, present, batch[name])
-        return mirrored
 
     def _evaluate(self, batch: Batch) -> Evaluation:
         """What the present policy thinks of the batch's actions."""
@@ -227,20 +214,24 @@ class PPO(GuardedUpdates):
             done = [self.policy.evaluate(seen, actions) for seen, actions in parts]
         return Evaluation(*(torch.cat(tensors) for tensors in zip(*done, strict=True)))
 
-    def _values(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
-        """Values (T, N) of the observations, and of what followed each before any reset."""
-        num_steps, num_agents, size = rollout.observations.shape
-        values = self._value(rollout.observations.reshape(-1, size)).reshape(num_steps, num_agents)
-        next_values = torch.cat((values[1:], self._value(rollout.last_observations)[None]))
+    def _values(self, rollout: Rollout, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (T, N) of what is ``seen`` (T * N, S), and of what followed each before any reset."""
+        values = self._value(seen).reshape(rollout.rewards.shape)
+        next_values = torch.cat((values[1:], self._value(self._look(rollout.last_observations))[None]))
         report = rollout.report
         if len(report.final_index):
             steps, agents = torch.from_numpy(report.final_index).to(self.device).unbind(1)
-            next_values[steps, agents] = self._value(torch.from_numpy(report.final_observations).to(self.device))
+            last = torch.from_numpy(report.final_observations).to(self.device)
+            next_values[steps, agents] = self._value(self._look(last))
         return values, next_values
 
-    def _value(self, observations: Tensor) -> Tensor:
+    def _look(self, observations: Tensor) -> Tensor:
+        numbers: Tensor = self.policy.view(observations).numbers
+        return numbers
+
+    def _value(self, seen: Tensor) -> Tensor:
         with self.trainer.precision_plugin.forward_context():
-            return torch.cat([self.policy.value(chunk) for chunk in torch.split(observations, CHUNK)])
+            return torch.cat([self.policy.value(chunk) for chunk in torch.split(seen, CHUNK)])
 
     @override
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

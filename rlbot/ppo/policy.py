@@ -1,7 +1,7 @@
 """ActorCritic: an actor, a critic, and an action head that turns the actor's outputs into actions.
 
-Shapes: B samples, D observation, O head outputs. Networks may run in 16 bit; logits, log-probabilities and values are
-float32.
+Shapes: B samples, D numbers of an observation, S seen, O head outputs. Networks may run in 16 bit; logits,
+log-probabilities and values are float32.
 """
 
 import math
@@ -20,7 +20,7 @@ from rlbot.game.actions import NUM_ACTIONS, NUM_CONTROLS, TABLE
 from rlbot.game.mirror import CONTROL_SIGNS, ROW_ORDER
 from rlbot.ppo.masks import RowMask
 from rlbot.ppo.networks import network
-from rlbot.ppo.symmetry import Mirror, look
+from rlbot.ppo.view import Seen, View
 
 
 class Evaluation(NamedTuple):
@@ -64,8 +64,8 @@ class ActionHead(nn.Module, ABC):
     def log_prob_and_entropy(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Of actions (B, ...) under outputs (B, O); each (B,)."""
 
-    def masked(self, outputs: Tensor, observations: Tensor) -> Tensor:
-        """Outputs (B, O) for observations (B, D), without what can do nothing there."""
+    def masked(self, outputs: Tensor, seen: Tensor) -> Tensor:
+        """Outputs (B, O) for what is seen (B, S), without what can do nothing there."""
         return outputs
 
     def mirrored(self, actions: Tensor, sides: Tensor | None) -> Tensor:
@@ -151,8 +151,8 @@ class TableHead(CategoricalHead):
         self.register_buffer("rows", torch.stack((torch.arange(NUM_ACTIONS), order)), persistent=False)
 
     @override
-    def masked(self, outputs: Tensor, observations: Tensor) -> Tensor:
-        masked: Tensor = outputs if self.mask is None else self.mask(outputs, observations)
+    def masked(self, outputs: Tensor, seen: Tensor) -> Tensor:
+        masked: Tensor = outputs if self.mask is None else self.mask(outputs, seen)
         return masked
 
     @override
@@ -239,24 +239,23 @@ class Outputs(NamedTuple):
         return [Outputs(*part) for part in zip(torch.split(self.numbers, sizes), sides, strict=True)]
 
 
-def outputs_of(actor: nn.Module, head: ActionHead, mirror: Mirror | None, observations: Tensor) -> Outputs:
-    """The actor's outputs for observations (B, D), masked by the head.
-
-    With a mirror, those on one side of the field are seen through it.
-    """
-    seen, sides = look(mirror, observations)
-    return Outputs(head.masked(actor(seen), seen), sides)
+def outputs_of(actor: nn.Module, head: ActionHead, seen: Seen) -> Outputs:
+    """The actor's outputs for what is seen, masked by the head."""
+    return Outputs(head.masked(actor(seen.numbers), seen.numbers), seen.sides)
 
 
 class ActorCritic(nn.Module):
     """Actor and critic with separate bodies: the actor alone acts, the critic values whole rollouts afterwards.
 
+    Both are given what ``view`` makes of the observations: S numbers.
+
     Args:
-        observation_size: numbers a car sees (D).
+        observation_size: numbers a car is shown (D).
         head: turns the actor's outputs into actions.
         hidden_sizes: of actor and critic.
         layer_norm: LayerNorm after each hidden layer.
-        canonical: what a car sees on one side of the field is seen, valued and acted in as its mirror image.
+        canonical: what a car is shown on one side of the field is seen, valued and acted in as its mirror image.
+        close_up: the ball is also seen close up.
     """
 
     def __init__(
@@ -266,28 +265,24 @@ class ActorCritic(nn.Module):
         hidden_sizes: Sequence[int] = (256, 256, 256),
         layer_norm: bool = True,
         canonical: bool = False,
+        close_up: bool = False,
     ) -> None:
         super().__init__()
         self.head = head
-        self.mirror = Mirror() if canonical else None
-        self.actor = network(observation_size, hidden_sizes, head.num_outputs, layer_norm, gain=0.01)
-        self.critic = network(observation_size, hidden_sizes, 1, layer_norm, gain=1.0)
+        self.view = View(observation_size, canonical, close_up)
+        self.actor = network(self.view.size, hidden_sizes, head.num_outputs, layer_norm, gain=0.01)
+        self.critic = network(self.view.size, hidden_sizes, 1, layer_norm, gain=1.0)
 
     def outputs(self, observations: Tensor) -> Outputs:
         """What the head makes actions of, for observations (B, D)."""
-        return outputs_of(self.actor, self.head, self.mirror, observations)
+        return outputs_of(self.actor, self.head, self.view(observations))
 
-    def value(self, observations: Tensor) -> Tensor:
-        """Values (B,) of observations (B, D)."""
-        return self._value(look(self.mirror, observations)[0])
-
-    def _value(self, seen: Tensor) -> Tensor:
+    def value(self, seen: Tensor) -> Tensor:
+        """Values (B,) of what is seen (B, S)."""
         value: Tensor = self.critic(seen)
         return value.squeeze(-1).float()
 
-    def evaluate(self, observations: Tensor, actions: Tensor) -> Evaluation:
-        """Log-probabilities of ``actions``, entropy and values, with gradients."""
-        seen, sides = look(self.mirror, observations)  # once for both networks
-        outputs = self.head.masked(self.actor(seen), seen)
-        log_probs, entropy = self.head.log_prob_and_entropy(outputs, self.head.mirrored(actions, sides))
-        return Evaluation(log_probs, entropy, self._value(seen))
+    def evaluate(self, seen: Tensor, actions: Tensor) -> Evaluation:
+        """Log-probabilities of ``actions`` in what is seen (B, S), entropy and values, with gradients."""
+        log_probs, entropy = self.head.log_prob_and_entropy(self.head.masked(self.actor(seen), seen), actions)
+        return Evaluation(log_probs, entropy, self.value(seen))

@@ -40,8 +40,8 @@ def check(**settings: Any) -> None:
         raise ValueError(f"model: {'; '.join(wrong)}")
 
 
-def check_numbers(symmetry: str | None, head: ActionHead, observation_size: int) -> None:
-    """See that there are the numbers and controls whose meaning symmetry and masks have to know.
+def check_numbers(symmetry: str | None, close_up: bool, head: ActionHead, observation_size: int) -> None:
+    """See that there are the numbers and controls whose meaning symmetry, close-up and masks have to know.
 
     Raises:
         ValueError: there are others.
@@ -51,6 +51,8 @@ def check_numbers(symmetry: str | None, head: ActionHead, observation_size: int)
             f"model: symmetry={symmetry} (null for {observation_size} numbers and {type(head).__name__}: it needs the "
             f"{SIZE} numbers and a head of {NUM_CONTROLS} controls)"
         )
+    if close_up and observation_size != SIZE:
+        raise ValueError(f"model: close_up=True (false for {observation_size} numbers: it needs the {SIZE})")
     if head.reads_numbers and observation_size != SIZE:
         raise ValueError(f"model: the mask of {type(head).__name__} needs the {SIZE} numbers, not {observation_size}")
 

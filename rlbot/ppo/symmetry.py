@@ -38,11 +38,3 @@ def sides_of(observations: Tensor) -> Tensor:
     learns to steer right, whatever the angle: it zigzags, and stops getting better (docs/experiments.md).
     """
     return (observations[:, OWN_SIDE] < 0).long()
-
-
-def look(mirror: Mirror | None, observations: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Observations (B, D) as the networks take them, and which of them are mirrored (B,), if there is a mirror."""
-    if mirror is None:
-        return observations, None
-    sides = sides_of(observations)
-    return mirror(observations, sides), sides

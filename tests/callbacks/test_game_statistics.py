@@ -83,7 +83,7 @@ def test_statistics_without_an_episode_are_left_out_and_not_zero(fit, tmp_path):
 def test_returns_of_a_users_own_environment(fit, tmp_path):
     run = fit(
         tmp_path, "--allow=test_game_statistics", "--curriculum.stages=[]", "--timesteps=64",
-        "--model.half_life=null", "--model.symmetry=null", "--model.gamma=0.99",
+        "--model.half_life=null", "--model.symmetry=null", "--model.close_up=false", "--model.gamma=0.99",
         '--data.env={"class_path": "test_game_statistics.Countdowns"}',
         '--model.head={"class_path": "rlbot.ppo.policy.CategoricalHead", "init_args": {"num_actions": 2}}',
     )  # fmt: skip

@@ -50,6 +50,11 @@ def test_blocked_rows_have_no_probability_and_the_others_keep_their_proportions(
         torch.testing.assert_close(found[k], free[k] * allowed / (free[k] * allowed).sum())
 
 
+def evaluated(policy, world, actions):
+    seen, sides = policy.view(torch.from_numpy(world))
+    return policy.evaluate(seen, policy.head.mirrored(actions, sides))
+
+
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("symmetry", [None, "canonical"])
 def test_acting_draws_only_what_is_left_and_learning_agrees(symmetry, bfloat16):
@@ -59,14 +64,14 @@ def test_acting_draws_only_what_is_left_and_learning_agrees(symmetry, bfloat16):
     assert rows[seen[:, BOOST] == 0, 6].max() == 0
     assert rows[(seen[:, FLIP] == 0) & (seen[:, HEIGHT] > 0.4), 5].max() == 0
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        now = policy.evaluate(torch.from_numpy(seen), actions)
+        now = evaluated(policy, seen, actions)
     torch.testing.assert_close(now.log_probs, log_probs)
     (now.entropy.mean() + now.log_probs.mean()).backward()
     assert all(p.grad.isfinite().all() for p in policy.actor.parameters())
     if symmetry:
         there = policy.head.mirrored(actions, torch.ones_like(actions))
-        other = policy.evaluate(torch.from_numpy(mirrored(seen)), there)
-        torch.testing.assert_close(other.log_probs, policy.evaluate(torch.from_numpy(seen), actions).log_probs)
+        other = evaluated(policy, mirrored(seen), there)
+        torch.testing.assert_close(other.log_probs, evaluated(policy, seen, actions).log_probs)
 
 
 def test_entropy_of_a_new_policy_is_that_of_the_rows_left():
