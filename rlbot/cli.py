@@ -235,8 +235,8 @@ class TrainCLI(LightningCLI):
             if shapes[0] != shapes[1]:
                 raise InputError(
                     f"ckpt_path={self.config['fit'].ckpt_path}: {key} has shape {shapes[0]} in the checkpoint and "
-                    f"{shapes[1]} in this configuration (model.hidden_sizes, model.layer_norm, model.close_up, model.head "
-                    "or data)"
+                    f"{shapes[1]} in this configuration (model.hidden_sizes, model.layer_norm, model.close_up, "
+                    "model.head or data)"
                 )
 
     def fit(self, **kwargs: Any) -> None:
