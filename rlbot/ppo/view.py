@@ -16,7 +16,8 @@ from rlbot.sim.state import BACK_WALL_Y, BALL_RADIUS
 
 NUM_CLOSE_UP = 12
 REACH = 400.0  # uu: what lies nearer to the car is told apart finely
-GOAL = (0.0, BACK_WALL_Y, BALL_RADIUS)  # the opponents', in team view
+GOAL = torch.tensor((0.0, BACK_WALL_Y, BALL_RADIUS))  # the opponents', in team view
+FIELD = torch.from_numpy(1 / POSITION)  # brings the numbers of a place back to uu
 TINY = 1e-3  # keeps the direction of nothing finite
 
 
@@ -68,8 +69,8 @@ def seen_close_up(observations: Tensor) -> Tensor:
     numbers = observations[:, : OWN_BALL.stop].float()
     ball, forward, up = numbers[:, OWN_BALL], numbers[:, OWN_FORWARD], numbers[:, OWN_UP]
     axes = torch.stack((forward, torch.linalg.cross(up, forward), up), dim=1)  # RocketSim's frame is left-handed
-    field = numbers.new_tensor(1 / POSITION)
-    to_goal = _direction(numbers.new_tensor(GOAL) - numbers[:, BALL_POSITION] * field)
+    goal, field = GOAL.to(numbers.device), FIELD.to(numbers.device)
+    to_goal = _direction(goal - numbers[:, BALL_POSITION] * field)
     near = torch.tanh(ball * (BACK_WALL_Y / REACH))
     speed = _dot(numbers[:, None, OWN_VELOCITY], axes)
     return torch.cat((_direction(ball), near, _dot(to_goal[:, None], axes), speed), 1).to(observations.dtype)
