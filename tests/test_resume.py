@@ -266,7 +266,7 @@ def test_last_without_any_checkpoint_ends_the_command(fit, tmp_path):
 @pytest.mark.parametrize(
     ("edit", "key", "shapes"),
     [
-        ("--model.hidden_sizes=[16]", "policy.actor.0.weight", "(8, 180) in the checkpoint and (16, 180)"),
+        ("--model.hidden_sizes=[16]", "policy.actor.0.weight", "(8, 192) in the checkpoint and (16, 192)"),
         ("--model.hidden_sizes=[8, 8]", "policy.actor.3.weight", "(90, 8) in the checkpoint and (8, 8)"),
         ("--model.head=rlbot.ppo.policy.GaussianHead", "policy.head.log_std", "None in the checkpoint and (8,)"),
         ("--model.layer_norm=false", "policy.actor.2.weight", "None in the checkpoint and (90, 8)"),
