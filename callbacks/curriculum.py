@@ -26,7 +26,7 @@ class Curriculum(L.Callback):
 
     Args:
         stages: in order, the first from 0 timesteps; empty leaves the environment alone (not Rocket League).
-        pool: past selves, who play in the checkpoint stages and in the pool_share of others.
+        pool: past selves and guests, who play in the checkpoint stages and in the pool_share of others.
 
     Raises:
         ValueError: a mode other than 1v1, 1v2 and 2v2, stages that make no plan, a setting out of range.

@@ -80,7 +80,7 @@ class Stage:
             run drive the opponents).
         from_timesteps: the stage begins at the first iteration boundary at or after this many timesteps.
         until: instead of from_timesteps in all stages: when this one is left; not in the last.
-        pool_share: share of a selfplay stage's arenas in which past selves drive the other team after all.
+        pool_share: share of a selfplay stage's arenas in which the pool drives the other team after all.
     """
 
     mode: str

@@ -58,14 +58,8 @@ def test_reference_run_is_the_promised_one():
 def test_base_yaml_and_the_code_have_the_same_defaults():
     base = yaml.safe_load((ROOT / "configs" / "base.yaml").read_text(encoding="utf-8"))
     assert PoolSettings(**base["curriculum"]["pool"]) == PoolSettings()
-    of_rocket_league = (
-        "rewards",
-        "endings",
-        "starts",
-        "symmetry",
-        "close_up",
-        "anneal_timesteps",
-    )  # in code there may be another
+    # In code there may be another environment.
+    of_rocket_league = ("rewards", "endings", "starts", "symmetry", "close_up", "anneal_timesteps")
     classes = {"model": PPO, "data": RolloutDataModule, "checkpoint": TimestepCheckpoint, "evaluation": Evaluation}
     for section, cls in (classes | {"reward_ledger": RewardLedger}).items():
         defaults = {name: p.default for name, p in inspect.signature(cls).parameters.items()}

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from small_fit import trainer
 
 from rlbot.game.env import RocketSimVectorEnv
 from rlbot.game.mirror import mirrored
 from rlbot.league.frozen import FrozenPolicy
 from rlbot.ppo.acting import Acting
 from rlbot.ppo.module import PPO
+from rlbot.ppo.rollout import Rollout
 from rlbot.ppo.view import View, seen_close_up
 
 
@@ -34,13 +36,13 @@ def test_ball_ahead_of_a_car_that_drives_at_the_goal():
 
 
 def test_ball_to_the_right_of_a_car_that_drives_along_x():
-    """Facing +x the goal at +y is on the left or the right, where the ball that lies toward it is too."""
+    """RocketSim's frame is left-handed: +y, where the goal is too, is to the right of a car that faces +x."""
     seen = seen_close_up(world((1000, 100, 17), (1000, 0, 17), (1, 0, 0), (0, 0, 1), velocity=(-230, 0, 23)))
     toward, near, aim, speed = seen[0].reshape(4, 3).tolist()
     assert toward == pytest.approx([0, 1, 0])
     assert near == pytest.approx([0, np.tanh(0.25), 0])
     way = np.array([-1000, 5020, 91.25 - 17])
-    assert aim == pytest.approx((way[[0, 1, 2]] / np.linalg.norm(way)).tolist(), abs=1e-3)
+    assert aim == pytest.approx((way / np.linalg.norm(way)).tolist(), abs=1e-3)
     assert speed == pytest.approx([-0.1, 0, 0.01])
 
 
@@ -89,6 +91,29 @@ def test_policy_from_a_file_sees_the_ball_close_up(tmp_path):
         here[:, None], np.zeros((64, 1), np.float32)
     )
     assert np.array_equal(played[:, 0], module.policy.head.to_env(rows))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("symmetry", [None, "canonical"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_samples_to_learn_from_are_what_acting_saw_and_chose(symmetry, precision):
+    torch.manual_seed(1)
+    module = PPO(hidden_sizes=(16,), symmetry=symmetry, close_up=True)
+    torch.nn.init.normal_(module.policy.actor[-1].weight)
+    module.trainer = trainer(precision=precision)
+    here = np.random.default_rng(1).normal(size=(64, 180)).astype(np.float32)
+    actions, log_probs = Acting(module.policy, precision == "bf16-mixed")(here, torch.Generator().manual_seed(1))
+    observations, nothing = torch.from_numpy(here).view(32, 2, 180), torch.zeros(32, 2, dtype=torch.bool)
+    rewards, all_valid = torch.randn(32, 2), torch.ones(32, 2, dtype=torch.bool)
+    rollout = Rollout(
+        observations, actions.view(32, 2), log_probs.view(32, 2), rewards, nothing, nothing, all_valid, observations[0]
+    )
+    batch = module.prepare(rollout, 64)
+    assert batch["observations"].shape == (64, 192)
+    with module.trainer.precision_plugin.forward_context():
+        now = module.policy.evaluate(batch["observations"], batch["actions"])
+    torch.testing.assert_close(now.log_probs, batch["log_probs"])
+    torch.testing.assert_close(now.values, batch["values"])
 
 
 def test_close_up_needs_the_180_numbers():
