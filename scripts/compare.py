@@ -11,7 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ PANELS = {  # what the plot shows by timesteps: the tag and what it means
     "game/touches_per_minute": "touches a minute a car",
     "game/goals_per_minute": "goals a minute a car",
 }
+SHARES = ("win_rate", "goal_share_chaser", "goal_share_reference")  # of whole matches, in the plot
 ENOUGH_TOUCHES = 10.0  # a minute a car: "it goes for the ball"
 WINDOW = 5  # iterations a curve is averaged over before it is judged
 
@@ -58,9 +59,9 @@ class Run:
         done.touch()
         print(f"[OK] {self.recipe} seed {self.seed} trained", flush=True)
 
-    def play(self, opponent: str) -> dict[str, Any]:
-        """The JSON of the evaluate command against one opponent."""
-        file = self.folder / f"against_{Path(opponent).stem}.json"
+    def play(self, name: str, opponent: str) -> dict[str, Any]:
+        """The JSON of the evaluate command against one opponent, which is called ``name`` in what is written."""
+        file = self.folder / f"against_{name}.json"
         if not file.is_file():
             games, workers = str(self.given.games), str(self.given.workers)
             words = [str(self.checkpoint), opponent, "--games", games, "--workers", workers]
@@ -96,15 +97,15 @@ def at(curve: Sequence[tuple[int, float]], timesteps: int) -> float | None:
     return statistics.fmean(values) if values and curve[-1][0] >= timesteps else None
 
 
-def judge(run: Run, opponents: Sequence[str]) -> dict[str, Any]:
+def judge(run: Run, opponents: Mapping[str, str]) -> dict[str, Any]:
     """What one run came to, with its curves."""
     curves = run.curves()
     touches = curves["game/touches_per_minute"]
     found: dict[str, Any] = {"timesteps_to_10_touches": first_reached(touches, ENOUGH_TOUCHES)}
     for mark in (1_000_000, 2_000_000, 3_500_000, run.given.timesteps):
         found[f"touches_at_{mark}"] = at(touches, mark)
-    for opponent in opponents:
-        played, name = run.play(opponent), Path(opponent).stem
+    for name, opponent in opponents.items():
+        played = run.play(name, opponent)
         goals = played["goals_for"] + played["goals_against"]
         found[f"win_rate_{name}"] = played["win_rate"]
         found[f"goal_share_{name}"] = played["goals_for"] / goals if goals else None
@@ -128,7 +129,7 @@ def plot(results: dict[str, dict[str, dict[str, Any]]], file: Path) -> None:
                 panel.plot([step / 1e6 for step in steps], values, color=f"C{place}", lw=0.8, label=label)
             panel.set(title=title, xlabel="million timesteps", ylim=(0, None))
         for found in seeds.values():
-            shares = {name: value for name, value in found.items() if name.startswith(("win_rate", "goal_share_c"))}
+            shares = {name: value for name, value in found.items() if name.startswith(SHARES)}
             panels[-1].scatter([place] * len(shares), shares.values(), c=[f"C{k}" for k in range(len(shares))])
     for k, name in enumerate(shares):
         panels[-1].scatter([], [], color=f"C{k}", label=name.replace("_", " "))
@@ -162,6 +163,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each")
     parser.add_argument("--timesteps", type=int, default=5_000_000, help="of each training")
     parser.add_argument("--games", type=int, default=200, help="whole matches against each opponent")
+    parser.add_argument("--opponents", nargs="*", default=OPPONENTS, help="of whole matches, beside --reference")
     parser.add_argument("--reference", metavar="CHECKPOINT", help="another opponent of all")
     parser.add_argument("--parallel", type=int, default=1, help="trainings side by side")
     parser.add_argument("--workers", type=int, default=2, help="processes of an evaluation")
@@ -182,7 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = [Run(name, files, seed, given) for seed in given.seeds for name, files in named.items()]
     with ThreadPoolExecutor(given.parallel) as pool:
         list(pool.map(Run.train, runs))
-    opponents = [*OPPONENTS, *([given.reference] if given.reference else [])]
+    opponents = {Path(opponent).stem: opponent for opponent in given.opponents}
+    if given.reference:
+        opponents["reference"] = given.reference
     results: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in named}
     for run in runs:
         results[run.recipe][str(run.seed)] = judge(run, opponents)

@@ -29,10 +29,10 @@ def test_mark_is_reached_where_the_mean_of_five_iterations_reaches_it():
 
 
 def test_comparison_is_written_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(compare, "OPPONENTS", ("idle",))
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
     words = [f"tiny={tmp_path / 'tiny.yaml'}", "--seeds", "3", "4", "--timesteps", "320", "--games", "2"]
-    words += ["--workers", "1", "--logs", str(tmp_path / "logs"), "--out", str(tmp_path / "out" / "found")]
+    words += ["--opponents", "idle", "--reference", "random", "--workers", "1"]
+    words += ["--logs", str(tmp_path / "logs"), "--out", str(tmp_path / "out" / "found")]
     assert compare.main(words) == 0
     found = json.loads((tmp_path / "out" / "found.json").read_text())["tiny"]
     assert sorted(found) == ["3", "4"]
@@ -40,6 +40,8 @@ def test_comparison_is_written_and_goes_on_where_it_was(tmp_path, capsys, monkey
     seeds = [run.read_text().splitlines()[1] for run in sorted((tmp_path / "logs").rglob("config.yaml"))]
     assert seeds == ["seed_everything: 3", "seed_everything: 4"]
     assert 0 <= found["4"]["win_rate_idle"] <= 1
+    assert 0 <= found["4"]["win_rate_reference"] <= 1
+    assert not any("chaser" in name for name in found["4"])
     assert "<svg" in (tmp_path / "out" / "found.svg").read_text()
     first = capsys.readouterr().out
     monkeypatch.setattr(compare, "_call", lambda *words: pytest.fail("nothing is left to do"))

@@ -28,6 +28,7 @@ Floats: TypeAlias = "NDArray[np.floating[Any]]"
 GOALS = np.array(
     [[0, BACK_WALL_Y, BALL_RADIUS], [0, -BACK_WALL_Y, BALL_RADIUS]], np.float32
 )  # blue's to score in, orange's
+MIDDLE = 1.0  # uu within which the ball of a kickoff lies; a hit ball is beyond after a step
 
 
 class Reward(ABC):
@@ -172,6 +173,16 @@ class SpeedTowardBall(Reward):
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         speed: Floats = np.vecdot(state.cars.velocity, state.ball_direction)
+        return speed / np.float32(CAR_MAX_SPEED)
+
+
+class KickoffSpeed(Reward):
+    """``SpeedTowardBall`` while the ball lies where a kickoff puts it, else 0: who waits there is scored against."""
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        untouched = np.abs(state.ball.position[:, None, :2]).max(axis=-1) < MIDDLE
+        speed = np.vecdot(state.cars.velocity, state.ball_direction) * untouched
         return speed / np.float32(CAR_MAX_SPEED)
 
 
