@@ -42,7 +42,7 @@ class TimestepCheckpoint(Checkpoint):
         folder: str = "logs/latest_run/checkpoints",
         username: str = "",
         interval: int = 250_000,
-        save_interval: int = 10_000,
+        save_interval: int = 30_000,
         milestone_interval: int = 1_000_000,
         keep: int = 5,
     ) -> None:

@@ -120,7 +120,7 @@ class TrainCLI(LightningCLI):
         parser.add_argument(
             "--logdir", type=str, default="logs/latest_run", help="The run's folder; an earlier one is moved aside."
         )
-        parser.add_argument("--save_interval", type=int, default=10_000, help="Timesteps that last.ckpt may be behind.")
+        parser.add_argument("--save_interval", type=int, default=30_000, help="Timesteps that last.ckpt may be behind.")
         parser.add_argument(
             "--exact_resume",
             type=bool,
