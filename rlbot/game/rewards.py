@@ -182,7 +182,7 @@ class KickoffSpeed(Reward):
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         untouched = np.abs(state.ball.position[:, None, :2]).max(axis=-1) < MIDDLE
-        speed = np.vecdot(state.cars.velocity, state.ball_direction) * untouched
+        speed: Floats = np.vecdot(state.cars.velocity, state.ball_direction) * untouched
         return speed / np.float32(CAR_MAX_SPEED)
 
 
