@@ -62,11 +62,12 @@ class Run:
     def play(self, name: str, opponent: str) -> dict[str, Any]:
         """The JSON of the evaluate command against one opponent, which is called ``name`` in what is written."""
         file = self.folder / f"against_{name}.json"
-        if not file.is_file():
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if (found.get("b"), found.get("games")) != (opponent, self.given.games):  # not played yet, or something else
             games, workers = str(self.given.games), str(self.given.workers)
             words = [str(self.checkpoint), opponent, "--games", games, "--workers", workers]
             _call("evaluate", *words, "--json", str(file))
-        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8"))
         return found
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:

@@ -47,3 +47,8 @@ def test_comparison_is_written_and_goes_on_where_it_was(tmp_path, capsys, monkey
     monkeypatch.setattr(compare, "_call", lambda *words: pytest.fail("nothing is left to do"))
     assert compare.main(words) == 0
     assert first.endswith(capsys.readouterr().out)
+    played: list[tuple[str, ...]] = []
+    monkeypatch.setattr(compare, "_call", lambda *words: played.append(words))
+    words[words.index("random")] = "chaser"  # results against another reference are not this one's
+    assert compare.main(words) == 0
+    assert [call[2] for call in played] == ["chaser", "chaser"]

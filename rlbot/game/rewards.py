@@ -176,14 +176,13 @@ class SpeedTowardBall(Reward):
         return speed / np.float32(CAR_MAX_SPEED)
 
 
-class KickoffSpeed(Reward):
+class KickoffSpeed(SpeedTowardBall):
     """``SpeedTowardBall`` while the ball lies where a kickoff puts it, else 0: who waits there is scored against."""
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         untouched = np.abs(state.ball.position[:, None, :2]).max(axis=-1) < MIDDLE
-        speed: Floats = np.vecdot(state.cars.velocity, state.ball_direction) * untouched
-        return speed / np.float32(CAR_MAX_SPEED)
+        return np.where(untouched, super().__call__(state), np.float32(0))
 
 
 class BallTowardGoal(Reward):
