@@ -229,7 +229,8 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, Any]):
         if self._autoreset is AutoresetMode.NEXT_STEP:
             self._ended = ended
         elif ended.any():
-            infos["final_obs"], infos["_final_obs"] = self._rows(observations), self._per_row(ended)
+            infos["final_obs"] = observations.reshape(self.num_envs, -1)  # a view, for the reset makes a new array
+            infos["_final_obs"] = self._per_row(ended)
             observations = match.reset(ended)
         return (
             self._rows(observations),

@@ -145,7 +145,9 @@ class Match:
                 self._order[i] = shuffled_others(self.team, arenas.rngs[i])
         elif self.num_cars == 2:
             self._order[:] = [[[1], [0]]]
-        self._observations = self.observation(arenas.reset(starts), self._order)
+        begun = self.observation(arenas.reset(starts).of(indices), self._order[indices])
+        self._observations = self._observations.copy()  # what was handed out must not change
+        self._observations[indices] = begun
         return self._observations[:, self._learner]
 
     def step(self, actions: FloatArray, active: BoolArray | None = None) -> Step:

@@ -113,6 +113,13 @@ def _layout(teams: tuple[int, ...]) -> _Layout:
     )
 
 
+def _along(axes: FloatArray, vectors: FloatArray) -> FloatArray:
+    """Vectors (..., 3) along the axes (..., 3, 3). The last bit of ``np.vecdot`` depends on where arrays lie."""
+    product = axes * vectors[..., None, :]
+    result: FloatArray = product[..., 0] + product[..., 1] + product[..., 2]
+    return result
+
+
 class DefaultObservation(Observation):
     """The 180 numbers, each scaled to about [-1, 1].
 
@@ -140,9 +147,9 @@ class DefaultObservation(Observation):
         out[..., CONTROLS] = cars.controls
         out[..., 51:66] = vectors * layout.own_scale
         axes = np.stack((cars.forward, cars.right, cars.up), axis=-2)  # (A, C, 3, 3)
-        out[..., OWN_BALL] = np.vecdot(axes, state.to_ball[..., None, :]) * DISTANCE
+        out[..., OWN_BALL] = _along(axes, state.to_ball) * DISTANCE
         drift = ball.velocity[:, None] - cars.velocity
-        out[..., OWN_BALL_VELOCITY] = np.vecdot(axes, drift[..., None, :]) * np.float32(1 / BALL_MAX_SPEED)
+        out[..., OWN_BALL_VELOCITY] = _along(axes, drift) * np.float32(1 / BALL_MAX_SPEED)
         boost = cars.boost * np.float32(0.01)
         out[..., OWN_BOOST] = boost
         out[..., OWN_ON_GROUND] = cars.on_ground

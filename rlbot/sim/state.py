@@ -3,9 +3,10 @@
 Shapes: A arenas, C cars of an arena (blue first). Lengths are unreal units (uu), times seconds, angles radians.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,15 @@ def unit(vectors: FloatArray) -> FloatArray:
     """The vectors (..., 3) at length 1; a zero vector stays zero."""
     result: FloatArray = vectors / np.maximum(np.sqrt(np.vecdot(vectors, vectors)), MIN_LENGTH)[..., None]
     return result
+
+
+Part = TypeVar("Part", "Ball", "Cars", "GameState")
+
+
+def _rows(part: Part, rows: Sequence[int], apart_from: tuple[str, ...] = ()) -> Part:
+    """Copies of some rows of every array of a part, but for the fields ``apart_from``."""
+    names = [f.name for f in fields(part) if f.name not in apart_from]
+    return replace(part, **{name: getattr(part, name)[rows] for name in names})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,11 @@ class GameState:
     seconds: FloatArray
     seconds_since_touch: FloatArray
     faulty: BoolArray
+
+    def of(self, arenas: Sequence[int]) -> "GameState":
+        """The moment in some of the arenas, in the order they are named in."""
+        ball, cars = _rows(self.ball, arenas), _rows(self.cars, arenas, apart_from=("team",))
+        return replace(_rows(self, arenas, apart_from=("ball", "cars")), ball=ball, cars=cars)
 
     @cached_property
     def to_ball(self) -> FloatArray:

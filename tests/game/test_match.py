@@ -31,6 +31,19 @@ class Order(Observation):
         return order.astype(np.float32)
 
 
+class Clocks(Observation):
+    """Sees the seconds of the episode, and keeps how many arenas it was asked about."""
+
+    size = 1
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, state, order):
+        self.asked.append(len(order))
+        return np.repeat(state.seconds[:, None, None], len(state.cars.team), axis=1)
+
+
 class BeforeTheGoal(Start):
     """The ball is on its way into orange's goal and crosses the line in the third step."""
 
@@ -136,6 +149,14 @@ def test_every_episode_shuffles_the_cars_of_equal_role():
     assert len(drawn) > 3
     assert {frozenset(order[:2]) for order in drawn} == {frozenset((1, 2))}
     assert {frozenset(order[2:]) for order in drawn} == {frozenset((3, 4, 5))}
+
+
+def test_a_reset_looks_only_at_the_arenas_that_begin_anew():
+    match, _, step = begin(3, observation=Clocks(), tick_skip=120)
+    before = step().observations
+    after = match.reset(np.array([False, True, False]))
+    assert match.observation.asked == [3, 3, 1]
+    assert (before[..., 0].tolist(), after[..., 0].tolist()) == ([[1, 1]] * 3, [[1, 1], [0, 0], [1, 1]])
 
 
 def test_arenas_that_stand_still_earn_and_end_nothing():

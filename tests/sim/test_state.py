@@ -30,3 +30,13 @@ def test_blue_cars_keep_their_view_and_orange_ones_are_turned(make_arenas, openi
     cars = make_arenas(orange=2).reset([(0, opening(places))]).cars
     assert_array_equal(cars.team, [0, 1, 1])
     assert_array_equal(cars.turn, [[1, 1, 1], [-1, -1, 1], [-1, -1, 1]])
+
+
+def test_a_part_of_a_state_holds_the_arenas_in_the_order_they_are_named_in(make_arenas, opening, snapshot):
+    arenas = make_arenas(num_arenas=3)
+    state = arenas.reset([(i, opening(boost=10 * i, ball=(0, 0, 100 + i))) for i in range(3)])
+    part = state.of([2, 0])
+    assert part.ball.position[:, 2].tolist() == [102, 100]
+    assert part.cars.boost.tolist() == [[20, 20], [0, 0]]
+    for rows, every in zip(snapshot(part), snapshot(state), strict=True):
+        assert_array_equal(rows, every if len(every) == 2 else every[[2, 0]])  # 2: the teams of the cars
