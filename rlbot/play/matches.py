@@ -32,29 +32,32 @@ class MatchResult(NamedTuple):
     a_is_blue: bool
 
 
-class _Side:
-    """The G matches in which A has one and the same colour.
+class _Group:
+    """The G matches with as many blue and orange cars: all of a mode, but in 1v2 those with A in one colour.
 
     Attributes:
-        a: which of the C cars of an arena are A's; ``b`` the others.
+        indices: of the matches.
+        a: (G, cars of A) which of the C cars of an arena are A's; ``b`` those of B.
         live: (G,) the match is still being played.
         observations: (G, C, 180) what the cars see now.
+        controls: (G, C, 8) of the coming step.
     """
 
-    def __init__(self, cars: tuple[int, int], a_is_blue: bool, rngs: Sequence[np.random.Generator], clock: "_Clock"):
-        blue, orange = cars if a_is_blue else cars[::-1]
-        first, second = slice(0, blue), slice(blue, blue + orange)
-        self.a, self.b = (first, second) if a_is_blue else (second, first)
-        self.a_is_blue = a_is_blue
-        self._clock = clock
-        self._arenas = ArenaBatch(rngs, blue, orange, clock.tick_skip)
+    def __init__(self, blue: int, orange: int, indices: Sequence[int], seed: int, clock: "_Clock") -> None:
+        self.indices = list(indices)
+        self._a_is_blue = np.array([_is_blue(i) for i in indices])
+        first, second = np.arange(blue), np.arange(blue, blue + orange)
+        self.a = np.array([first if is_blue else second for is_blue in self._a_is_blue])
+        self.b = np.array([second if is_blue else first for is_blue in self._a_is_blue])
+        self._clock, num_matches = clock, len(indices)
+        self._arenas = ArenaBatch([np.random.default_rng([seed, i]) for i in indices], blue, orange, clock.tick_skip)
         self._observe, self._kickoff = DefaultObservation(), Kickoff()
-        self._order = np.zeros((len(rngs), blue + orange, blue + orange - 1), np.int64)
-        self.controls = np.zeros((len(rngs), blue + orange, NUM_CONTROLS), np.float32)
-        self.live = np.ones(len(rngs), bool)
-        self._goals = np.zeros((2, len(rngs)), np.int64)  # for, against
-        self._touches = np.zeros(len(rngs), np.int64)
-        self._steps = np.zeros(len(rngs), np.int64)
+        self._order = np.zeros((num_matches, blue + orange, blue + orange - 1), np.int64)
+        self.controls = np.zeros((num_matches, blue + orange, NUM_CONTROLS), np.float32)
+        self.live = np.ones(num_matches, bool)
+        self._goals = np.zeros((2, num_matches), np.int64)  # for, against
+        self._touches = np.zeros(num_matches, np.int64)
+        self._steps = np.zeros(num_matches, np.int64)
         self.observations = self._observe(self._kick_off(self.live), self._order)
 
     def _kick_off(self, which: BoolArray) -> GameState:
@@ -75,9 +78,9 @@ class _Side:
     def step(self) -> None:
         """Apply ``controls`` in the live matches, keep the score and begin anew after goals."""
         state = self._arenas.step(self.controls, None if self.live.all() else self.live)
-        for_a = state.goal if self.a_is_blue else -state.goal
+        for_a = np.where(self._a_is_blue, state.goal, -state.goal)
         self._goals += (for_a > 0, for_a < 0)
-        self._touches += state.cars.touched[:, self.a].sum(axis=1)
+        self._touches += np.take_along_axis(state.cars.touched, self.a, axis=1).sum(axis=1)
         self._steps += self.live
         tied = self._goals[0] == self._goals[1]
         over = self._steps >= np.where(tied, self._clock.last_step, self._clock.regular_steps)
@@ -87,12 +90,17 @@ class _Side:
             state = self._kick_off(again & self.live)
         self.observations = self._observe(state, self._order)
 
-    def results(self) -> list[MatchResult]:
-        """How the matches stand."""
+    def results(self) -> dict[int, MatchResult]:
+        """How the matches stand, by index."""
         seconds, overtime = self._steps * self._arenas.step_seconds, self._steps > self._clock.regular_steps
-        scored, conceded = self._goals.tolist()
-        rows = zip(scored, conceded, self._touches.tolist(), seconds.tolist(), overtime.tolist(), strict=True)
-        return [MatchResult(*row, a_is_blue=self.a_is_blue) for row in rows]
+        columns = (*self._goals, self._touches, seconds, overtime, self._a_is_blue)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return {i: MatchResult(*row) for i, row in zip(self.indices, rows, strict=True)}
+
+
+def _is_blue(index: int) -> bool:
+    """Whether A is blue in this match."""
+    return index % 2 == 0
 
 
 class _Clock(NamedTuple):
@@ -104,22 +112,20 @@ class _Clock(NamedTuple):
 
 
 def _act(
-    opponent: Opponent, sides: Sequence[_Side], noise: Sequence[FloatArray], where: Sequence[BoolArray], *, is_a: bool
+    opponent: Opponent, groups: Sequence[_Group], noise: Sequence[FloatArray], where: Sequence[BoolArray], *, is_a: bool
 ) -> None:
-    """Let one opponent fill in the controls of its cars in the matches ``where`` (G,) of each side, in one batch."""
-    cars = [side.a if is_a else side.b for side in sides]
-    parts = list(zip(sides, cars, noise, where, strict=True))
-    drawn = np.concatenate([rows[which][:, own] for _, own, rows, which in parts])
+    """Let one opponent fill in the controls of its cars in the matches ``where`` (G,) of each group, in one batch."""
+    chosen = [np.flatnonzero(which) for which in where]
+    places = [(rows[:, None], (group.a if is_a else group.b)[rows]) for group, rows in zip(groups, chosen, strict=True)]
+    drawn = np.concatenate([rows[place] for rows, place in zip(noise, places, strict=True)])
     if not len(drawn):
         return
-    answer = opponent(np.concatenate([side.observations[which][:, own] for side, own, _, which in parts]), drawn)
+    answer = opponent(np.concatenate([g.observations[place] for g, place in zip(groups, places, strict=True)]), drawn)
     if answer.shape != (*drawn.shape, NUM_CONTROLS):
         raise ValueError(f"an opponent returned controls of shape {answer.shape}, not {(*drawn.shape, NUM_CONTROLS)}")
-    begin = 0
-    for side, own, _, which in parts:
-        chosen = np.flatnonzero(which)
-        side.controls[chosen, own] = answer[begin : begin + len(chosen)]
-        begin += len(chosen)
+    parts = np.split(answer, np.cumsum([len(rows) for rows in chosen])[:-1])
+    for group, place, part in zip(groups, places, parts, strict=True):
+        group.controls[place] = part
 
 
 def play_matches(
@@ -158,25 +164,23 @@ def play_matches(
     steps_a_second = 120 / tick_skip
     regular = round(regular_seconds * steps_a_second)
     clock = _Clock(tick_skip, regular, regular + round(overtime_seconds * steps_a_second))
-    by_colour = [[i for i in indices if i % 2 == odd] for odd in (0, 1)]
-    sides = [
-        _Side(MODES[mode], odd == 0, [np.random.default_rng([seed, i]) for i in chosen], clock)
-        for odd, chosen in enumerate(by_colour)
-        if chosen
+    sizes = [MODES[mode] if _is_blue(i) else MODES[mode][::-1] for i in indices]  # blue and orange cars
+    groups = [
+        _Group(*size, [i for i, its in zip(indices, sizes, strict=True) if its == size], seed, clock)
+        for size in dict.fromkeys(sizes)
     ]
     opponents = [b] * len(indices) if callable(b) else b
     of_index = {i: id(one) for i, one in zip(indices, opponents, strict=True)}
     distinct = {id(one): one for one in opponents}.values()
-    whose = [np.array([of_index[i] for i in chosen]) for chosen in by_colour if chosen]
-    while sides and any(side.live.any() for side in sides):
+    whose = [np.array([of_index[i] for i in group.indices]) for group in groups]
+    while any(group.live.any() for group in groups):
         each_step()
-        noise = [side.noise() for side in sides]
-        _act(a, sides, noise, [side.live for side in sides], is_a=True)
+        noise = [group.noise() for group in groups]
+        _act(a, groups, noise, [group.live for group in groups], is_a=True)
         for one in distinct:
-            where = [side.live & (own == id(one)) for side, own in zip(sides, whose, strict=True)]
-            _act(one, sides, noise, where, is_a=False)
-        for side in sides:
-            side.step()
-    played = [result for side in sides for result in side.results()]
-    found = dict(zip(by_colour[0] + by_colour[1], played, strict=True))
+            where = [group.live & (own == id(one)) for group, own in zip(groups, whose, strict=True)]
+            _act(one, groups, noise, where, is_a=False)
+        for group in groups:
+            group.step()
+    found = {i: result for group in groups for i, result in group.results().items()}
     return [found[i] for i in indices]
