@@ -17,7 +17,7 @@ BASE = str(ROOT / "configs" / "base.yaml")
 TRAIN = str(ROOT / "scripts" / "train.py")
 TINY = """
 trainer: {precision: 32-true}
-model: {hidden_sizes: [8], learning_rate_end: null, entropy: 0.01, entropy_end: null, gae_lambda_end: null}
+model: {hidden_sizes: [8], entropy: 0.01}
 data:
   {num_envs: 2, batch_size: 64, minibatch_size: 32, epochs: 1, anneal_timesteps: null, rewards: [
     {class_path: rlbot.game.rewards.Goal, init_args: {weight: 4.0}},

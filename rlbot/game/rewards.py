@@ -297,4 +297,4 @@ def _positive(term: Reward, falloff: float) -> float:
 def default_rewards() -> list[Reward]:
     """The terms and weights that ``configs/base.yaml`` starts from."""
     touch = [Touch(1.0, 0.2), TouchTowardGoal(5.0, 20.0)]  # first to hit the ball at all, then where it goes
-    return [Goal(4.0, 10.0), *touch, SpeedTowardBall(0.1, 0.05), BallTowardGoal(0.05), FacingBall(0.01)]
+    return [Goal(4.0, 10.0), *touch, SpeedTowardBall(0.1, 0.05)]

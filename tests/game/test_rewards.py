@@ -176,4 +176,4 @@ def test_a_term_is_fair_to_both_teams(term, any_state, turned):
 
 def test_a_terms_name_is_its_class_in_snake_case():
     names = [term.name for term in rewards.default_rewards()]
-    assert names == ["goal", "touch", "touch_toward_goal", "speed_toward_ball", "ball_toward_goal", "facing_ball"]
+    assert names == ["goal", "touch", "touch_toward_goal", "speed_toward_ball"]

@@ -120,9 +120,7 @@ def test_learning_rate_entropy_weight_and_trace_decay_follow_their_lines_over_ti
 
 
 def test_without_an_end_learning_rate_and_entropy_weight_are_constant():
-    notes = fit(
-        counting_ppo(learning_rate=1e-3, learning_rate_end=None, entropy=0.02, entropy_end=None), counting_data({})
-    )
+    notes = fit(counting_ppo(learning_rate=1e-3, entropy=0.02), counting_data({}))
     assert notes.learning_rates == [1e-3, 1e-3]
     assert [row["ppo/entropy_weight"] for row in notes.scalars] == pytest.approx([0.02, 0.02])
 
