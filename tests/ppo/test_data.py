@@ -100,9 +100,7 @@ def test_every_epoch_of_every_iteration_has_its_own_order():
 
 
 def test_shuffling_keeps_the_parts_of_a_sample_together():
-    module = counting_ppo(
-        half_life=None, gamma=0.0, normalise_returns=False, learning_rate=1e-12
-    )
+    module = counting_ppo(half_life=None, gamma=0.0, normalise_returns=False, learning_rate=1e-12)
     for batch in chain.from_iterable(fit(module, seven_agents(endings=SEVEN)).batches):
         reward = batch["observations"] @ torch.tensor([100.0, 10.0, 1.0]) + 1
         torch.testing.assert_close(batch["returns"], reward)
