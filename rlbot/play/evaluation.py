@@ -23,9 +23,7 @@ from rlbot.game.match import MODES
 from rlbot.league.opponents import find
 from rlbot.play.matches import MatchResult, play_matches
 
-MATCHES_A_TASK = (
-    50  # enough to share what a step costs however many play, few enough that 200 matches keep 4 cores busy
-)
+MATCHES_A_TASK = 50  # enough to share what a step costs, few enough that 200 matches keep 4 cores busy
 MAX_WORKERS = 61  # what Windows allows
 Z95 = 1.959964
 RESAMPLES = 1000
