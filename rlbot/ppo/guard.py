@@ -27,9 +27,10 @@ class GuardedUpdates(L.LightningModule):
         return self._parameters_once
 
     @property
-    def _scales_gradients(self) -> bool:
-        """Whether a GradScaler is at work: float16 on a GPU."""
-        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        """What scales the gradients: float16 on a GPU."""
+        scaler: torch.amp.GradScaler | None = getattr(self.trainer.precision_plugin, "scaler", None)
+        return scaler
 
     @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -37,11 +38,14 @@ class GuardedUpdates(L.LightningModule):
 
         The gradients are the mean over all processes; a loss that is none in one process counts in all.
         """
+        scaler = self._scaler
+        if scaler is not None:
+            scaler.unscale_(optimizer)  # Lightning leaves it to a fused optimizer, which would do it after clipping
         norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._learned() if p.grad is not None])
         self._gradient_norms.append(norm)
         finite = together.everywhere(torch.isfinite(self._last_loss))
         # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
-        if not self._scales_gradients:
+        if scaler is None:
             finite &= torch.isfinite(norm)
         if finite:
             self._bad_in_a_row = 0

@@ -148,8 +148,7 @@ class PPO(GuardedUpdates):
 
     @override
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        fused = not self._scales_gradients  # a fused optimizer would take the scale off only after clipping
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=1e-5, fused=fused)
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=1e-5, fused=True)
 
     @override
     def on_fit_start(self) -> None:
@@ -278,6 +277,12 @@ class PPO(GuardedUpdates):
         self._recorded = {}
         # The x-axis of what a user's callback logs; float64, because float32 is exact to 16.7 million only.
         self.log_dict({"epoch": float(data.num_iterations), "step": torch.tensor(data.timesteps, dtype=torch.float64)})
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for optimizer in checkpoint["optimizer_states"]:
+            for group in optimizer["param_groups"]:
+                group["fused"] = True  # a file of before 2026-11-27 from a GPU in 16-mixed says that it was not
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

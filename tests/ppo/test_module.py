@@ -7,7 +7,8 @@ import pytest
 import torch
 from counting_env import CountingEnv
 from gymnasium.vector import AutoresetMode
-from small_fit import counting_ppo, fit, weights
+from lightning.pytorch.plugins import MixedPrecision
+from small_fit import counting_ppo, fit, trainer, weights
 from torch import nn
 
 from rlbot.errors import BrokenTrainingError
@@ -132,6 +133,34 @@ def test_gradients_are_clipped_to_the_norm_that_the_trainer_was_given():
     assert clipped == pytest.approx([0.01] * len(free), rel=1e-3)
 
 
+def scaled_gradients(scale):
+    """What a GPU's 16-mixed does, on the CPU."""
+    return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=scale))
+
+
+def test_scaled_gradients_are_clipped_as_they_are_without_the_scale():
+    fits = [fit(counting_ppo(), counting_data({}), plugins=scaled_gradients(scale)) for scale in (1.0, 4096.0)]
+    assert fits[1].norms == pytest.approx(fits[0].norms, rel=0.02)  # else thousands of times as large
+    clipped = fit(counting_ppo(), counting_data({}), plugins=scaled_gradients(4096.0), gradient_clip_val=0.01)
+    assert clipped.norms == pytest.approx([0.01] * len(fits[0].norms), rel=1e-3)
+    logged = [row["ppo/gradient_norm"] for row in clipped.scalars]
+    assert logged[0] == pytest.approx(fits[0].scalars[0]["ppo/gradient_norm"], rel=0.1)
+
+
+def test_adam_that_was_not_fused_under_scaled_gradients_is_when_it_goes_on(tmp_path):
+    file = tmp_path / "earlier.ckpt"
+    earlier = trainer(plugins=scaled_gradients(4096.0))
+    earlier.fit(counting_ppo(), counting_data({}))
+    earlier.save_checkpoint(file)
+    saved = torch.load(file, weights_only=True)
+    saved["optimizer_states"][0]["param_groups"][0]["fused"] = False
+    torch.save(saved, file)
+    later = trainer(plugins=scaled_gradients(4096.0))
+    later.fit(counting_ppo(), counting_data({}, total=128), ckpt_path=file)
+    assert [group["fused"] for group in later.optimizers[0].param_groups] == [True]
+    assert {int(state["step"]) for state in later.optimizers[0].state.values()} == {2 * 16}  # it went on
+
+
 def test_every_iteration_logs_the_tags_that_dashboards_rely_on():
     notes = fit(counting_ppo(), counting_data({}))
     assert len(notes.scalars) == 2
@@ -168,14 +197,27 @@ class Breaks(PPO):
         return copy.deepcopy([p.detach() for p in self.parameters()] + adam)
 
 
+def is_untouched(module, k):
+    return all(torch.equal(a, b) for a, b in zip(module.before[k], module.after[k], strict=True))
+
+
 @pytest.mark.parametrize("way", ["loss", "gradient"])
 def test_nan_leaves_weights_and_adam_untouched_and_is_counted(way):
     module = counting_ppo(Breaks, broken={3, 4, 9}, way=way)
     notes = fit(module, counting_data({}, epochs=2), gradient_clip_val=0.5)  # 2 iterations of 8 updates
-    for k in range(1, 16):
-        same = all(torch.equal(a, b) for a, b in zip(module.before[k], module.after[k], strict=True))
-        assert same == (k in {3, 4, 9}), k
+    assert {k for k in range(1, 16) if is_untouched(module, k)} == {3, 4, 9}
     assert [row["ppo/skipped_updates"] for row in notes.scalars] == [2, 3]
+    assert weights(module).isfinite().all()
+
+
+@pytest.mark.parametrize(("way", "skipped"), [("loss", [2, 3]), ("gradient", [0, 0])])
+def test_nan_under_scaled_gradients_leaves_weights_and_adam_untouched(way, skipped):
+    module = counting_ppo(Breaks, broken={3, 4, 9}, way=way)
+    plugin = scaled_gradients(4096.0)
+    notes = fit(module, counting_data({}, epochs=2), gradient_clip_val=0.5, plugins=plugin)
+    assert {k for k in range(1, 16) if is_untouched(module, k)} == {3, 4, 9}
+    assert [row["ppo/skipped_updates"] for row in notes.scalars] == skipped  # gradients are the scaler's own affair
+    assert plugin.scaler.get_scale() == 4096.0 / 2**3
     assert weights(module).isfinite().all()
 
 
