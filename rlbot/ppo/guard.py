@@ -1,5 +1,7 @@
 """Updates that pass over a loss or a gradient that is not a number, and clip by the norm that was taken to see it."""
 
+from typing import Any
+
 import lightning as L  # noqa: N812
 import torch
 from torch import Tensor, nn
@@ -33,19 +35,31 @@ class GuardedUpdates(L.LightningModule):
         return scaler
 
     @override
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Take the scale off the gradients before anyone looks at them.
+
+        Lightning leaves that to a fused optimizer, which does it in its own step: after the callbacks and the clipping.
+        """
+
+        def closure() -> Any:
+            loss = optimizer_closure()
+            if (scaler := self._scaler) is not None:
+                scaler.unscale_(self.trainer.optimizers[0])
+            return loss
+
+        super().optimizer_step(epoch, batch_idx, optimizer, closure)
+
+    @override
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Leave the weights and Adam's averages untouched when the loss or a gradient is not a number.
 
         The gradients are the mean over all processes; a loss that is none in one process counts in all.
         """
-        scaler = self._scaler
-        if scaler is not None:
-            scaler.unscale_(optimizer)  # Lightning leaves it to a fused optimizer, which would do it after clipping
         norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._learned() if p.grad is not None])
         self._gradient_norms.append(norm)
         finite = together.everywhere(torch.isfinite(self._last_loss))
         # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
-        if scaler is None:
+        if self._scaler is None:
             finite &= torch.isfinite(norm)
         if finite:
             self._bad_in_a_row = 0
