@@ -57,7 +57,7 @@ class RocketSimEnv(gym.Env[FloatArray, Floats]):
         observation: what cars see; None for the 180 numbers of ``DefaultObservation``.
         rewards: terms to sum; None for the default ones.
         endings: reasons to end an episode; None for goal, no touch and clock.
-        starts: opening positions; None for kickoffs and random states.
+        starts: opening positions; None for kickoffs.
         tick_skip: physics ticks (1/120 s) a step.
         render_mode: must be None.
     """
@@ -133,7 +133,7 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, Any]):
         observation: what cars see; None for the 180 numbers of ``DefaultObservation``.
         rewards: terms to sum; None for the default ones.
         endings: reasons to end an episode; None for goal, no touch and clock.
-        starts: opening positions; None for kickoffs and random states.
+        starts: opening positions; None for kickoffs.
         tick_skip: physics ticks (1/120 s) a step.
         whole_team: against an opponent all blue cars are yours, not only the first.
         autoreset_mode: same_step or next_step.

@@ -220,5 +220,5 @@ def draw(starts: Sequence[Start], rng: np.random.Generator, team: IntArray) -> A
 
 
 def default_starts() -> list[Start]:
-    """The mix that ``configs/base.yaml`` starts from."""
-    return [Kickoff(0.5), RandomStart(0.5)]
+    """What ``configs/base.yaml`` starts from."""
+    return [Kickoff()]

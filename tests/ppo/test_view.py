@@ -7,6 +7,7 @@ from small_fit import trainer
 
 from rlbot.game.env import RocketSimVectorEnv
 from rlbot.game.mirror import mirrored
+from rlbot.game.starts import RandomStart
 from rlbot.league.frozen import FrozenPolicy
 from rlbot.ppo.acting import Acting
 from rlbot.ppo.module import PPO
@@ -51,7 +52,7 @@ def test_car_in_the_ball_sees_finite_numbers():
 
 
 def test_numbers_of_real_arenas_stay_within_one():
-    env = RocketSimVectorEnv(8, "1v1", None)
+    env = RocketSimVectorEnv(8, "1v1", None, starts=[RandomStart()])
     observations, _ = env.reset(seed=1)
     for _ in range(40):
         seen = seen_close_up(torch.from_numpy(observations))
@@ -61,7 +62,7 @@ def test_numbers_of_real_arenas_stay_within_one():
 
 
 def test_view_of_the_mirrored_world_is_the_same():
-    env = RocketSimVectorEnv(16, "1v1", None)
+    env = RocketSimVectorEnv(16, "1v1", None, starts=[RandomStart()])
     here, _ = env.reset(seed=2)
     view = View(180, canonical=True, close_up=True)
     (one, sides), (other, others) = view(torch.from_numpy(here)), view(torch.from_numpy(mirrored(here)))
