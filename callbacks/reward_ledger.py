@@ -11,9 +11,8 @@ from rlbot.ppo.module import PPO
 GOALS = "game/goals_per_minute"
 OF_GOALS = ("goal", "concede")  # terms that may make any share of the gains
 RISE = 1.5  # a term that is farmed has grown by half
-QUARTERS = 4  # of the window; the last is compared with the first
 
-Quarter = dict[str, float]  # totals: timesteps, goals, minutes, steps, and what each term gained as gain/<term>
+Totals = dict[str, float]  # timesteps, goals, minutes, steps, and what each term gained as gain/<term>
 
 
 class RewardLedger(L.Callback):
@@ -25,18 +24,18 @@ class RewardLedger(L.Callback):
     another's loss, and with them nothing would be left; ``reward/<term>`` has both.
 
     Warns, once a stage and term, when a term other than goal and concede makes more than ``share`` of all gains and
-    has grown by half over the last ``window`` timesteps (their last quarter against their first), while goals per
-    minute did not rise.
+    has grown by half since the stage's windows in which most goals a minute fell, be that long ago: a term that is
+    farmed grows slowly.
 
     Args:
         share: of all gains, above which a term may be farmed: 0 to 1.
-        window: timesteps over which it has to have grown; a stage that is shorter is not judged.
+        window: timesteps that are judged together.
 
     Raises:
         ValueError: a setting out of range.
     """
 
-    def __init__(self, share: float = 0.8, window: int = 1_000_000) -> None:
+    def __init__(self, share: float = 0.8, window: int = 250_000) -> None:
         if not 0 <= share <= 1:
             raise ValueError(f"reward_ledger.share={share} must be 0 to 1")
         if window < 1:
@@ -44,16 +43,18 @@ class RewardLedger(L.Callback):
         self.share, self.window = share, window
         self._stage = 0
         self._warned: list[str] = []  # terms, in this stage
-        self._quarters: list[Quarter] = []  # of this stage, the last one still being filled
+        self._window: Totals = {}  # being filled
+        self._best: Totals = {}  # the stage's window with most goals a minute so far
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"stage": self._stage, "warned": self._warned, "quarters": self._quarters}
+        return {"stage": self._stage, "warned": self._warned, "filling": self._window, "best": self._best}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._stage, self._warned = int(state_dict["stage"]), list(state_dict["warned"])
-        self._quarters = [dict(quarter) for quarter in state_dict["quarters"]]
+        self._window = dict(state_dict.get("filling", {}))  # checkpoints before 2026-11-27 have neither
+        self._best = dict(state_dict.get("best", {}))
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -72,7 +73,7 @@ class RewardLedger(L.Callback):
         for line in self.judge(getattr(curriculum, "index", 0), counted, horizon):
             pl_module.print(f"[WARN] {line}")
 
-    def judge(self, stage: int, counted: Quarter, horizon: float) -> list[str]:
+    def judge(self, stage: int, counted: Totals, horizon: float) -> list[str]:
         """Add an iteration's totals; what there is to warn of.
 
         Args:
@@ -81,28 +82,32 @@ class RewardLedger(L.Callback):
             horizon: 1 / (1 - gamma).
         """
         if stage != self._stage:
-            self._stage, self._warned, self._quarters = stage, [], []
-        if not self._quarters or self._quarters[-1]["timesteps"] * QUARTERS >= self.window:
-            self._quarters.append({})
-        newest = self._quarters[-1]
+            self._stage, self._warned, self._window, self._best = stage, [], {}, {}
         for name, total in counted.items():
-            newest[name] = newest.get(name, 0.0) + total
-        if len(self._quarters) < QUARTERS or newest["timesteps"] * QUARTERS < self.window:
+            self._window[name] = self._window.get(name, 0.0) + total
+        if self._window["timesteps"] < self.window:
             return []
-        found = farmed(self._quarters[0], newest, self.share, horizon)
+        now, self._window = self._window, {}
+        best = self._best or now
+        found = farmed(best, now, self.share, horizon)
+        self._best = now if goals_a_minute(now) > goals_a_minute(best) else best
         lines = [line for term, line in found.items() if term not in self._warned]
         self._warned += [term for term in found if term not in self._warned]
-        del self._quarters[0]
         return lines
 
 
-def farmed(before: Quarter, now: Quarter, share: float, horizon: float) -> dict[str, str]:
+def goals_a_minute(totals: Totals) -> float:
+    """Of game time, both teams together as ``game/goals_per_minute`` counts them."""
+    return totals["goals"] / totals["minutes"]
+
+
+def farmed(best: Totals, now: Totals, share: float, horizon: float) -> dict[str, str]:
     """Terms that make more than this share of the gains and grew by half while goals did not; what to say of them."""
-    goals = [quarter["goals"] / quarter["minutes"] for quarter in (before, now)]
+    goals = [goals_a_minute(totals) for totals in (best, now)]
     everything = sum(total for name, total in now.items() if name.startswith(GAIN))
     found: dict[str, str] = {}
     for name in now:
-        term, gained = name.removeprefix(GAIN), [q.get(name, 0.0) / q["steps"] * horizon for q in (before, now)]
+        term, gained = name.removeprefix(GAIN), [t.get(name, 0.0) / t["steps"] * horizon for t in (best, now)]
         is_large = name.startswith(GAIN) and term not in OF_GOALS and now[name] > share * everything
         if is_large and gained[1] > RISE * gained[0] and goals[1] <= goals[0]:
             found[term] = (

@@ -62,7 +62,7 @@ class Until:
     def __str__(self) -> str:
         parts = [] if self.touches_per_minute is None else [f"{self.touches_per_minute:g} touches a minute"]
         parts += [f"a win rate of {rate:g} against {name}" for name, rate in self.win_rate.items()]
-        text = " and ".join(parts)
+        text = f"until {' and '.join(parts)}" if parts else ""
         if self.min_timesteps and parts:
             text += f", not before {self.min_timesteps} timesteps"
         if self.max_timesteps is not None:
@@ -112,7 +112,7 @@ def described(stages: Sequence[Stage]) -> list[str]:
     """A line for each stage, for people: when it begins, or when it is left."""
     if not by_results(stages):
         return [f"{stage} from {stage.from_timesteps} timesteps" for stage in stages]
-    return [f"{stage} to the end" if stage.until is None else f"{stage} until {stage.until}" for stage in stages]
+    return [f"{stage} to the end" if stage.until is None else f"{stage} {stage.until}" for stage in stages]
 
 
 def check_plan(stages: Sequence[Stage]) -> None:

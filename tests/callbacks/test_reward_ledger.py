@@ -8,7 +8,7 @@ RISING = (  # closeness is 1 everywhere, so that the weight is what a step gains
     '--data.rewards=[{"class_path": "rlbot.game.rewards.Goal"}, {"class_path": "rlbot.game.rewards.DistanceToBall", '
     '"init_args": {"weight": 2, "weight_end": 10, "falloff": 1.0e12}}]'
 )
-WORDS = (RISING, "--reward_ledger.window=256", "--timesteps=512", "--checkpoint.keep=9")  # a quarter an iteration
+WORDS = (RISING, "--reward_ledger.window=128", "--timesteps=512", "--checkpoint.keep=9")  # two iterations are a window
 
 
 def counted(touch, goals=5, goal=20.0, steps=1000, minutes=10):
@@ -38,19 +38,40 @@ def test_other_terms_are_not_told_of(before, now):
     assert farmed(before, now, share=0.8, horizon=100) == {}
 
 
-def test_window_is_judged_by_its_last_quarter_against_its_first_once_a_term():
-    ledger = RewardLedger(window=8000)
-    told = [ledger.judge(0, counted(touch), 100) for touch in (90, 110, 500, 500, 1, 1, 150, 190, 900, 900, 900, 900)]
-    assert [len(lines) for lines in told] == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]  # 200 at first, 340 at last
-    assert "rose from 10 to 17" in told[7][0]
+def judged(ledger, *touch_and_goals, stage=0):
+    """How many lines each iteration brings."""
+    return [len(ledger.judge(stage, counted(touch, goals), 100)) for touch, goals in touch_and_goals]
+
+
+def test_windows_are_judged_as_they_are_filled_and_a_term_is_told_of_once():
+    ledger = RewardLedger(window=2000)
+    assert judged(ledger, (90, 5), (110, 5), (500, 5)) == [0, 0, 0]  # 200 in the first window
+    assert judged(ledger, (1, 5), (500, 5), (1, 5)) == [1, 0, 0]
+
+
+def test_slow_rise_is_seen_against_the_window_with_most_goals():
+    ledger = RewardLedger(window=1000)
+    assert judged(ledger, (30, 3), (100, 6), (120, 5), (140, 4), (149, 3)) == [0, 0, 0, 0, 0]
+    (line,) = ledger.judge(0, counted(160, 3), 100)
+    assert "rose from 10 to 16, goals a minute did not (0.60 to 0.30)" in line
+
+
+def test_term_that_grows_with_the_goals_is_not_farmed():
+    assert not any(judged(RewardLedger(window=1000), (100, 3), (160, 4), (250, 5), (400, 6)))
 
 
 def test_another_stage_is_judged_anew():
-    ledger = RewardLedger(window=4000)
-    rising = (100, 120, 140, 170)
-    assert [len(ledger.judge(0, counted(touch), 100)) for touch in rising] == [0, 0, 0, 1]
-    assert [len(ledger.judge(1, counted(touch), 100)) for touch in rising] == [0, 0, 0, 1]
-    assert [len(ledger.judge(2, counted(touch), 100)) for touch in rising[::-1]] == [0, 0, 0, 0]
+    ledger = RewardLedger(window=1000)
+    rising = ((100, 5), (140, 5), (170, 5))
+    assert judged(ledger, *rising, stage=0) == [0, 0, 1]
+    assert judged(ledger, *rising, stage=1) == [0, 0, 1]
+    assert judged(ledger, *rising[::-1], stage=2) == [0, 0, 0]
+
+
+def test_checkpoint_of_the_ledger_that_compared_quarters_goes_on():
+    ledger = RewardLedger(window=1000)
+    ledger.load_state_dict({"stage": 1, "warned": ["facing"], "quarters": [counted(100)]})
+    assert judged(ledger, (100, 5), (170, 5), stage=1) == [0, 1]
 
 
 def test_return_of_a_term_is_what_a_step_gains_over_one_minus_gamma(fit, tmp_path):
@@ -69,7 +90,7 @@ def test_run_that_farms_is_warned_once_also_when_it_was_resumed(fit, tmp_path):
     for run in (straight, resumed):
         (line,) = [line for line in run.out.splitlines() if line.startswith("[WARN]")]
         assert line.startswith(
-            "[WARN] Reward term distance_to_ball makes 100% of what cars gain. Its return rose from 200"
+            "[WARN] Reward term distance_to_ball makes 100% of what cars gain. Its return rose from 250 to 450, "
         )
     assert straight.load()["callbacks"]["RewardLedger"] == resumed.load()["callbacks"]["RewardLedger"]
     assert straight.load()["callbacks"]["RewardLedger"]["warned"] == ["distance_to_ball"]

@@ -4,7 +4,7 @@ import pytest
 
 from callbacks.curriculum import Curriculum
 from callbacks.evaluation import Evaluation
-from callbacks.stages import Stage, Until
+from callbacks.stages import Stage, Until, described
 from rlbot.errors import InputError
 
 
@@ -28,6 +28,17 @@ def test_stage_is_over_when_all_holds_or_after_its_longest_time(timesteps, touch
 def test_a_longest_time_alone_is_waited_for():
     until = Until(max_timesteps=100)
     assert [until.holds(timesteps, 99.0, {}) for timesteps in (0, 99, 100)] == [False, False, True]
+
+
+def test_lines_of_a_plan_say_when_each_stage_is_left():
+    by_rate = Until(touches_per_minute=12, win_rate={"chaser": 0.6}, min_timesteps=100, max_timesteps=800)
+    stages = [Stage("1v1", until=by_rate), Stage("1v2", "checkpoint", until=Until(max_timesteps=100)), Stage("2v2")]
+    assert described(stages) == [
+        "1v1 (selfplay) until 12 touches a minute and a win rate of 0.6 against chaser, not before 100 timesteps, "
+        "or after 800 timesteps",
+        "1v2 (checkpoint) for 100 timesteps",
+        "2v2 (selfplay) to the end",
+    ]
 
 
 @pytest.mark.parametrize("mode", ["3v3", "2v1", "1V1", "1v", ""])
