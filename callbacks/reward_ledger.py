@@ -24,8 +24,8 @@ class RewardLedger(L.Callback):
     another's loss, and with them nothing would be left; ``reward/<term>`` has both.
 
     Warns, once a stage and term, when a term other than goal and concede makes more than ``share`` of all gains and
-    has grown by half since the stage's windows in which most goals a minute fell, be that long ago: a term that is
-    farmed grows slowly.
+    has grown by half since the window of this stage in which goals were most frequent, however long ago that was: what
+    is farmed grows slowly.
 
     Args:
         share: of all gains, above which a term may be farmed: 0 to 1.
@@ -97,7 +97,7 @@ class RewardLedger(L.Callback):
 
 
 def goals_a_minute(totals: Totals) -> float:
-    """Of game time, both teams together as ``game/goals_per_minute`` counts them."""
+    """As ``game/goals_per_minute`` has it."""
     return totals["goals"] / totals["minutes"]
 
 
