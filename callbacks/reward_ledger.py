@@ -53,7 +53,7 @@ class RewardLedger(L.Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._stage, self._warned = int(state_dict["stage"]), list(state_dict["warned"])
-        self._window = dict(state_dict.get("filling", {}))  # checkpoints before 2026-11-27 have neither
+        self._window = dict(state_dict.get("filling", {}))  # earlier checkpoints have neither
         self._best = dict(state_dict.get("best", {}))
 
     @override
