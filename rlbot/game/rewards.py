@@ -28,7 +28,6 @@ Floats: TypeAlias = "NDArray[np.floating[Any]]"
 GOALS = np.array(
     [[0, BACK_WALL_Y, BALL_RADIUS], [0, -BACK_WALL_Y, BALL_RADIUS]], np.float32
 )  # blue's to score in, orange's
-MIDDLE = 1.0  # uu within which the ball of a kickoff lies; a hit ball is beyond after a step
 
 
 class Reward(ABC):
@@ -106,6 +105,19 @@ class Touch(Reward):
         return state.cars.touched.astype(np.float32)
 
 
+class FirstTouch(Reward):
+    """1 in a step in which the car hits a ball that lay still, as only one does that a kickoff puts in the middle.
+
+    Who waits there for what comes out of it loses nothing against its equal, so that self-play unlearns kickoffs, and
+    is scored against by all others; with ``zero_sum`` it loses what the other gains.
+    """
+
+    def __call__(self, state: GameState) -> Floats:
+        """See ``Reward``."""
+        lay_still = ~state.ball.velocity_before.any(axis=-1)
+        return (state.cars.touched & lay_still[:, None]).astype(np.float32)
+
+
 class TouchSpeed(Reward):
     """At a touch, how much the ball's velocity changed in the step, as a share of its top speed: 0 to 2.
 
@@ -174,15 +186,6 @@ class SpeedTowardBall(Reward):
         """See ``Reward``."""
         speed: Floats = np.vecdot(state.cars.velocity, state.ball_direction)
         return speed / np.float32(CAR_MAX_SPEED)
-
-
-class KickoffSpeed(SpeedTowardBall):
-    """``SpeedTowardBall`` while the ball lies where a kickoff puts it, else 0: who waits there is scored against."""
-
-    def __call__(self, state: GameState) -> Floats:
-        """See ``Reward``."""
-        untouched = np.abs(state.ball.position[:, None, :2]).max(axis=-1) < MIDDLE
-        return np.where(untouched, super().__call__(state), np.float32(0))
 
 
 class BallTowardGoal(Reward):

@@ -8,8 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rlbot.game.endings import Clock, NoTouch, Scored
 from rlbot.game.match import Match
 from rlbot.game.observations import Observation
-from rlbot.game.rewards import FacingBall, Goal, Reward, Touch
+from rlbot.game.rewards import FacingBall, FirstTouch, Goal, Reward, Touch
 from rlbot.game.starts import Kickoff, Start
+from rlbot.league.opponents import Chaser
 
 
 class One(Reward):
@@ -88,6 +89,11 @@ def test_a_weight_follows_the_progress_of_the_run():
     assert step().rewards.tolist() == [[4, 5]]
     match.anneal(0.5)
     assert step().rewards.tolist() == [[2.5, 3.5]]
+
+
+def test_who_waits_at_a_kickoff_loses_once_what_the_first_touch_gains():
+    waits = begin(8, opponent=Chaser(), rewards=[FirstTouch(5, zero_sum=True)], starts=[Kickoff()], endings=[])[2]
+    assert_array_equal(sum(waits().rewards for _ in range(60)), [[-5]] * 8)
 
 
 def test_a_goal_rewards_both_sides_and_terminates():

@@ -30,12 +30,13 @@ def test_speed_toward_the_ball(make_state):
     assert_allclose(rewards.SpeedTowardBall()(state), [[0.36, 0, 1, -0.5]], rtol=1e-6)
 
 
-def test_speed_toward_the_ball_of_a_kickoff_counts_until_it_is_hit(make_state):
-    cars = {"position": [(0, -2000, 93), (0, 1000, 93)], "velocity": [(0, 1150, 0), (0, 575, 0)]}
-    term = rewards.KickoffSpeed()
-    assert_allclose(term(make_state(ball_position=(0, 0, 93.15), **cars)), [[0.5, -0.25]], rtol=1e-3)
-    assert term(make_state(ball_position=(0, 20, 93.15), **cars)).tolist() == [[0, 0]]
-    assert term(make_state(ball_position=(-20, 0, 93.15), **cars)).tolist() == [[0, 0]]
+def test_the_first_touch_is_that_of_a_ball_that_lay_still(make_state):
+    term = rewards.FirstTouch()
+    away = {"ball_velocity": (0, 1500, 200)}
+    assert term(make_state(2, 2, touched=[1, 0, 1, 0], **away)).tolist() == [[1, 0, 1, 0]]
+    assert term(make_state(2, 2, **away)).tolist() == [[0, 0, 0, 0]]
+    for before in ((3, 0, 0), (0, 0, -3)):
+        assert term(make_state(2, 2, touched=[1, 0, 1, 0], ball_velocity_before=before)).tolist() == [[0, 0, 0, 0]]
 
 
 def test_the_ball_toward_the_goal_each_team_attacks(make_state):
