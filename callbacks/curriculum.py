@@ -15,7 +15,9 @@ from rlbot.game.match import Opponent
 from rlbot.league.frozen import FrozenPolicy
 from rlbot.league.past_selves import PastSelves, PoolSettings
 from rlbot.league.pool import Pool
+from rlbot.play.evaluation import wilson
 from rlbot.ppo import together
+from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 
 DEFAULT_POOL = PoolSettings()
@@ -38,6 +40,7 @@ class Curriculum(L.Callback):
         self.past_selves = PastSelves(pool)  # up to date in the first process only
         self.index = 0
         self._begun_at = 0  # timesteps at which the present stage began
+        self._played: list[str] = []  # mode and opponent of the stage that the checkpoint was in; empty: not known
 
     @property
     def stage_name(self) -> str:
@@ -55,26 +58,47 @@ class Curriculum(L.Callback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"stage": self.index, "begun_at": self._begun_at, "pool": self.past_selves.state_dict()}
+        stage = self.stages[self.index] if self.stages else None
+        return {
+            "stage": self.index,
+            "played": [] if stage is None else [stage.mode, stage.opponent],
+            "begun_at": self._begun_at,
+            "pool": self.past_selves.state_dict(),
+        }
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.index, self._begun_at = state_dict["stage"], state_dict.get("begun_at", 0)
+        self._played = state_dict.get("played", [])
         if "pool" in state_dict:
             self.past_selves.load_state_dict(state_dict["pool"])
 
-    def check(self, evaluation: Evaluation, plays_rocket_league: bool = True) -> None:
-        """See that the stages can be played, and that what they wait for is measured.
+    def check(self, evaluation: Evaluation, data: RolloutDataModule) -> None:
+        """See that the stages can be played, and that what they wait for is measured and can be reached.
 
         Raises:
-            InputError: another environment, or a win rate against somebody who is not played.
+            InputError: another environment, guests that cannot see, or a win rate that nobody will ever find.
         """
-        if self.stages and not plays_rocket_league:
+        if self.stages and not data.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
-        played = () if evaluation.interval is None else evaluation.anchors
-        asked = {name for stage in self.stages if stage.until is not None for name in stage.until.win_rate}
-        if missing := sorted(asked.difference(played)):
-            raise InputError(f"curriculum.stages: until.win_rate of {missing[0]}, who is not in evaluation.anchors")
+        guests = self.past_selves.settings.guests
+        if guests and not data.sees_the_default:
+            raise InputError(
+                f"curriculum.pool.guests={guests} know the default observation only (data.observation: null)"
+            )
+        asked = [one for stage in self.stages if stage.until is not None for one in stage.until.win_rate.items()]
+        if asked and (evaluation.interval is None or not data.sees_the_default):
+            why = "evaluation.interval is null" if evaluation.interval is None else "data.observation is your own"
+            raise InputError(f"curriculum.stages: until.win_rate needs evaluations, and there are none: {why}")
+        best = wilson(evaluation.games, evaluation.games).low
+        for name, rate in asked:
+            if name not in evaluation.anchors:
+                raise InputError(f"curriculum.stages: until.win_rate of {name}, who is not in evaluation.anchors")
+            if rate > best:
+                raise InputError(
+                    f"curriculum.stages: until.win_rate={rate} against {name} is out of reach: "
+                    f"{evaluation.games} matches that are all won are {best:.2f} for certain; raise evaluation.games"
+                )
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -84,8 +108,9 @@ class Curriculum(L.Callback):
             saved = self.index
             known = min(saved, len(self.stages) - 1)
             self.index = known if by_results(self.stages) else self.stage_at(timesteps)
-            if self.index != saved:  # the plan was edited
-                self.past_selves.begin_stage()
+            stage = self.stages[self.index]
+            if self.index != saved or self._played not in ([], [stage.mode, stage.opponent]):  # the plan was edited
+                self._begin(trainer, timesteps)
             self._enter(trainer, pl_module)
 
     @override
@@ -103,13 +128,20 @@ class Curriculum(L.Callback):
             self._add(pl_module, timesteps)
         index = self._next(trainer, timesteps)
         if index != self.index:
-            self.index, self._begun_at = index, timesteps
-            self.past_selves.begin_stage()
+            self.index = index
+            self._begin(trainer, timesteps)
             pl_module.print(f"[OK] Stage {index}: {self.stages[index]} from {timesteps} timesteps on")
             self._enter(trainer, pl_module)
         elif grows and self._share:
             self.past_selves.deal = []
             self._enter(trainer, pl_module)
+
+    def _begin(self, trainer: L.Trainer, timesteps: int) -> None:
+        """Count from here, and forget what was measured in another stage."""
+        self._begun_at = timesteps
+        self.past_selves.begin_stage()
+        if (evaluation := _evaluation(trainer)) is not None:
+            evaluation.win_rates_low = {}
 
     def _next(self, trainer: L.Trainer, timesteps: int) -> int:
         """The stage of the coming iteration; the same in all processes, for all that it goes by is."""

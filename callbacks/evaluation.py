@@ -12,9 +12,8 @@ from typing_extensions import override
 
 from rlbot.errors import InputError
 from rlbot.game.match import MODES, Opponent
-from rlbot.game.observations import DefaultObservation
 from rlbot.league.frozen import FrozenPolicy
-from rlbot.league.opponents import find
+from rlbot.league.opponents import find_all
 from rlbot.league.ratings import Ledger, Result, ratings
 from rlbot.play.evaluation import Pairing
 from rlbot.play.matches import MatchResult
@@ -74,15 +73,15 @@ class Evaluation(L.Callback):
         rules = (
             ("interval", interval, "at least 1, or null", interval is None or interval >= 1),
             ("games", games, "even, at least 2", games >= 2 and games % 2 == 0),
-            ("anchors", list(anchors), "at least one, of different names", len(labels) == len(anchors) > 0),
+            ("anchors", list(anchors), "at least one, of different file names", len(labels) == len(anchors) > 0),
             ("num_past_selves", num_past_selves, "not below 0", num_past_selves >= 0),
-            ("match_seconds", match_seconds, "above 0", match_seconds > 0),
+            ("match_seconds", match_seconds, "above 0, at most 3600", 0 < match_seconds <= 3600),
             ("max_share", max_share, "above 0 and at most 1", max_share is None or 0 < max_share <= 1),
         )
         if wrong := [f"{name}={value} ({rule})" for name, value, rule, holds in rules if not holds]:
             raise ValueError(f"evaluation: {'; '.join(wrong)}")
         with torch.random.fork_rng(devices=[]):  # a policy that is read draws weights first
-            self._anchors: dict[str, Opponent] = {name: find(name) for name in anchors}
+            self._anchors: dict[str, Opponent] = find_all(anchors, "evaluation.anchors")
         self.interval, self.games, self.anchors = interval, games, list(anchors)
         self.num_past_selves, self.mode = num_past_selves, mode
         self.match_seconds, self.max_share = match_seconds, max_share
@@ -118,15 +117,14 @@ class Evaluation(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._begun = time.monotonic()
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if data.plays_rocket_league and type(data.game["observation"]) is not DefaultObservation:
+        if data.plays_rocket_league and not data.sees_the_default:
             pl_module.print("[OK] No evaluation: its opponents know the default observation only")
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.seconds_taken = 0.0
         data = trainer.datamodule  # type: ignore[attr-defined]
-        plays = data.plays_rocket_league and type(data.game["observation"]) is DefaultObservation
-        if self.interval is None or not plays:
+        if self.interval is None or not data.sees_the_default:
             return
         if data.timesteps // self.interval > (data.timesteps - data.iteration.timesteps) // self.interval:
             self._due_since = self._due_since or data.timesteps
@@ -242,7 +240,7 @@ def _thaw(file: Path, module: PPO) -> FrozenPolicy | None:
     try:
         return FrozenPolicy.load(file)
     except InputError as error:
-        module.print(f"[ERROR] Not evaluated against: {str(error).removeprefix('ckpt_path=')}")
+        module.print(f"[ERROR] Not evaluated against: {error}")
         return None
 
 

@@ -1,6 +1,7 @@
 """The stages of a curriculum, and when one is left: by timesteps, or by what was measured."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -45,7 +46,11 @@ class Until:
     def mistakes(self) -> list[str]:
         """Settings out of range, and what is missing."""
         rules = (
-            ("touches_per_minute", "above 0", self.touches_per_minute is None or self.touches_per_minute > 0),
+            (
+                "touches_per_minute",
+                "above 0",
+                self.touches_per_minute is None or 0 < self.touches_per_minute < math.inf,
+            ),
             ("win_rate", "each above 0 and below 1", all(0 < rate < 1 for rate in self.win_rate.values())),
             ("min_timesteps", "not below 0", self.min_timesteps >= 0),
             (
@@ -136,7 +141,9 @@ def check_plan(stages: Sequence[Stage]) -> None:
         if any(begins) or not all(have[:-1]) or have[-1]:
             raise ValueError(
                 "curriculum.stages: a plan goes by from_timesteps or by until, not by both: "
-                "give until in every stage but the last, and from_timesteps in none"
+                "give until in every stage but the last, which has none, and from_timesteps in none"
             )
     elif begins and (begins[0] != 0 or any(b <= a for a, b in itertools.pairwise(begins))):
-        raise ValueError(f"curriculum.stages: from_timesteps={begins} must begin at 0 and rise")
+        raise ValueError(
+            f"curriculum.stages: from_timesteps={begins} must begin at 0 and rise: give it in every later stage"
+        )

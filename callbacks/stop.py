@@ -26,6 +26,12 @@ class Stop(L.Callback):
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if data.timesteps >= data.total_timesteps:
+            pl_module.print(
+                f"[OK] Nothing to do: the run is at {data.timesteps} of {data.total_timesteps} timesteps; "
+                "to go on, raise --timesteps"
+            )
         self._check(trainer)
 
     @override

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,23 @@ def elsewhere_hint(key: str) -> str:
 
 
 def explain(message: str) -> str:
-    """Jsonargparse's message, or what to do where it only says that an import is not allowed."""
-    denied = re.search(r"Importing '([\w.]+)' is not allowed", message)
-    if denied is None:
-        return message
-    path = denied[1]
-    return f"class_path {path}: not imported, because it is no part of this project; add --allow {path.split('.')[0]}"
+    """Jsonargparse's message in the words of a YAML: the key, and what is wrong with it."""
+    text = " ".join(message.split())
+    if denied := re.search(r"Importing '([\w.]+)' is not allowed", text):
+        module = denied[1].split(".")[0]
+        return f"class_path {denied[1]}: not imported, because it is no part of this project; add --allow {module}"
+    if unknown := re.search(r"does not accept option '([\w.]+)'", text):
+        near = get_close_matches(unknown[1], flat(read_yaml(str(ROOT / "configs" / "base.yaml"))), 1)
+        return f"{unknown[1]} is not a setting" + "".join(f"; did you mean {name}?" for name in near)
+    *outer, inner = re.split(r"Problem with given class_path '[\w.]+': |Errors: - ", text)
+    if outer:  # what stands around the innermost says only that it is no null either
+        keys = "".join(re.findall(r'Parser key "[\w.]+": ', text.removesuffix(inner)))
+        text = keys + re.split(r" - Expected a <class 'NoneType'>| Given value type: ", inner)[0]
+    text = re.sub(r'(Parser key "[\w.]+": )+', lambda found: ".".join(re.findall(r'"(.+?)"', found[0])) + ": ", text)
+    text = re.sub(r"a <class '([\w.]+)'>", r"\1", text)
+    if number := re.search(r"Expected int\. Got value: (\d+)\.0\b", text):
+        text += f" (write {number[1]})"
+    return text
 
 
 def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

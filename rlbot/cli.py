@@ -151,6 +151,7 @@ class TrainCLI(LightningCLI):
         Of several processes the first reads it for all.
         """
         fit = self.config["fit"]
+        fit.logdir = str(Path(fit.logdir).expanduser())
         self.checkpoint: dict[str, Any] | None = None
         self._placed = place(fit.device, fit.trainer.devices, fit.trainer.num_nodes, fit.trainer.strategy)
         meet(self._placed.accelerator)
@@ -175,6 +176,12 @@ class TrainCLI(LightningCLI):
             module, colon, _ = str(made.get(key, "")).partition(":")  # gymnasium would import the module
             if colon and module not in self.allowed:
                 raise InputError(f"data.env {key}={made[key]}: {module} is not imported; add --allow {module}")
+        if fit.curriculum.pool is None:
+            raise InputError("curriculum.pool=null: must hold settings")
+        run = Path(fit.logdir).resolve()
+        for name in (*fit.curriculum.pool.guests, *fit.evaluation.anchors):
+            if Path(name).is_file() and run in Path(name).resolve().parents:
+                raise InputError(f"{name} lies in the run's own folder, where it changes: copy it elsewhere first")
         self.config_text = self._parser("fit").dump(fit, skip_unset=False)
         if self.checkpoint is not None:
             self._show_changes(self.checkpoint["metadata"])
@@ -190,7 +197,7 @@ class TrainCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
-            raise InputError(str(error)) from error
+            raise InputError(explain(str(error))) from error
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
@@ -198,7 +205,7 @@ class TrainCLI(LightningCLI):
         self._check_shapes()
         self.datamodule.check(self.model)
         curriculum, evaluation = (self._get(self.config_init, key) for key in ("curriculum", "evaluation"))
-        curriculum.check(evaluation, self.datamodule.plays_rocket_league)
+        curriculum.check(evaluation, self.datamodule)
         if fit.trainer.accelerator != "auto":
             raise InputError(f"trainer.accelerator={fit.trainer.accelerator}: give device instead (cpu, cuda, cuda:N)")
         given = self._get(self.config_init, "trainer")
@@ -206,6 +213,9 @@ class TrainCLI(LightningCLI):
         if asked not in PRECISIONS:
             raise InputError(f"trainer.precision={asked}: must be one of {', '.join(PRECISIONS)}")
         on_cpu = "bf16-mixed" if cpu_has_bfloat16() else "32-true"
+        clip = fit.trainer.gradient_clip_val
+        if clip is not None and not 0 <= clip < float("inf"):
+            raise InputError(f"trainer.gradient_clip_val={clip}: must not be below 0, or null")
         precision = on_cpu if asked == "16-mixed" and self._placed.accelerator == "cpu" else asked
         self.stop = Stop()
         summary = RunSummary(fit.username, asked)
@@ -272,6 +282,7 @@ def train(arguments: Sequence[str], callbacks: Sequence[L.Callback] = ()) -> int
         import_path_allowlist=[*ALLOWED_IMPORTS, *allowed],
         instantiate_subclass_spec_in_any=True,  # data.env takes what any allowed class_path makes
         validate_subclass_spec_in_any=True,
+        unset_sentinel=True,  # null is a value, and none for a setting that must have one
     )
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a user's own module lies where the command is run

@@ -15,12 +15,13 @@ from rlbot.ppo.checkpoint import load
 LAST = "last.ckpt"
 CHECKPOINTS = "checkpoints"
 PARTS = {"state_dict", "optimizer_states", "RolloutDataModule", "callbacks", "metadata", "architecture"}
+FIRST = "train first without --ckpt_path, or name the run with --logdir"
 NUMBERED = re.compile(r"timesteps_(\d{12})\.ckpt")
 
 
 def checkpoint_folder(logdir: str) -> str:
-    """Where a run's checkpoints are."""
-    return str(Path(logdir, CHECKPOINTS))
+    """Where a run's checkpoints are; ``~`` in ``logdir`` is the user's folder."""
+    return str(Path(logdir).expanduser() / CHECKPOINTS)
 
 
 def numbered_name(timesteps: int) -> str:
@@ -61,7 +62,9 @@ def newest_valid(folder: Path) -> tuple[Path, list[str]]:
         if reason is None:
             return path, skipped
         skipped.append(reason)
-    raise InputError("; ".join([f"ckpt_path=last: {folder} holds no checkpoint that can be read", *skipped]))
+    raise InputError(
+        "; ".join([f"ckpt_path=last: {folder} holds no checkpoint that can be read", *(skipped or [FIRST])])
+    )
 
 
 def why_invalid(path: Path) -> str | None:
@@ -81,7 +84,7 @@ class RunFolder:
         resume: go on in what is there; otherwise an earlier run there is moved aside, never destroyed.
 
     Raises:
-        InputError: the folder cannot be written, or another process holds it.
+        InputError: the folder cannot be written, holds something else than a run, or another process holds it.
     """
 
     def __init__(self, path: Path, resume: bool) -> None:
@@ -111,6 +114,9 @@ class RunFolder:
             probe = path / ".writable"
             probe.write_bytes(b"")
             probe.unlink()
+        except InputError:
+            self.release()
+            raise
         except OSError as error:
             self.release()
             raise InputError(f"logdir={path}: cannot be written ({error.strerror})") from error
@@ -126,6 +132,8 @@ class RunFolder:
             return
         if not self.path.is_dir():
             raise NotADirectoryError(20, "it is a file")
+        if not (self.path / CHECKPOINTS).is_dir():
+            raise InputError(f"logdir={self.path}: what is in there is no run; name a folder of the run's own")
         stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(self.path.stat().st_mtime))
         base = "run" if self.path.name == "latest_run" else self.path.name
         for attempt in range(1000):

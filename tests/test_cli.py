@@ -91,9 +91,14 @@ def test_mistyped_key_of_each_section_of_each_shipped_yaml_is_named(fit, tmp_pat
         ("username: [Aaron]", "username"),
         ("total_timesteps: many", "total_timesteps"),
         ("total_timesteps: 1.5", "total_timesteps"),
+        ("total_timesteps: 1.0e+6", "total_timesteps: Expected int. Got value: 1000000.0 (write 1000000)"),
+        ("device: null", "device"),
+        ("model: {clip: null}", "model.clip: Expected float. Got value: None"),
+        ("evaluation: {mode: null}", "evaluation.mode"),
+        ("data: {act_on: null}", "data.act_on"),
         ("device: 5", "device"),
         ("logdir: 5", "logdir"),
-        ("save_interval: null", "save_interval"),
+        ("save_interval: null", "save_interval: Expected int. Got value: None"),
         ("exact_resume: 3", "exact_resume"),
         ("model: {learning_rate: fast}", "model.learning_rate"),
         ("model: {hidden_sizes: 8}", "model.hidden_sizes"),
@@ -109,13 +114,32 @@ def test_mistyped_key_of_each_section_of_each_shipped_yaml_is_named(fit, tmp_pat
         ("throughput: 30", "throughput"),
         ("trainer: null", "trainer"),
         ("curriculum: {stages: 1v1}", "curriculum.stages"),
-        ("curriculum: {stages: [{mode: 1v1, opponent: nobody}]}", "curriculum.stages"),
+        ("curriculum: {pool: null}", "curriculum.pool=null"),
+        ("curriculum: {pool: {guests: null}}", "curriculum.pool.guests: Expected list"),
+        (
+            "curriculum: {stages: [{mode: 1v1, opponent: nobody}]}",
+            "] curriculum.stages.opponent: Expected a typing.Literal",
+        ),
+        (
+            "curriculum: {stages: [{opponent: selfplay}]}",
+            "] curriculum.stages: the following arguments are required: mode",
+        ),
+        (
+            "curriculum: {stages: [{mode: 1v1, until: {win_rate: 0.6}}, {mode: 2v2}]}",
+            "] curriculum.stages.until.win_rate: Expected dict. Got value: 0.6\n",
+        ),
+        ("curriculum: {stages: [{mode: 1v1, until: {goals: 5}}]}", "] curriculum.stages.until: Option 'goals' is not"),
+        ("evaluation: {game: 5}", "evaluation.game is not a setting; did you mean evaluation.games?"),
         ("checkpoint: {interval: often}", "checkpoint.interval"),
         ("throughput: {print_seconds: soon}", "throughput.print_seconds"),
         ("trainer: {precision: 17-mixed}", "trainer.precision"),
         ("trainer: {precision: bf16-true}", "trainer.precision"),
         ("trainer: {callbacks: 5}", "trainer.callbacks"),
-        ("data: {rewards: [{class_path: rlbot.game.rewards.Nope}]}", "rlbot.game.rewards.Nope"),
+        ("data: {rewards: [{class_path: rlbot.game.rewards.Nope}]}", "no attribute 'Nope'"),
+        (
+            "data: {rewards: [{class_path: rlbot.game.rewards.Goal, init_args: {weight: null}}]}",
+            "data.rewards.weight: Expected",
+        ),
         ("data: {rewards: [{class_path: rlbot.game.endings.Clock}]}", "rlbot.game.endings.Clock"),
         ("data: {rewards: [{class_path: rlbot.game.rewards.Goal, init_args: {wieght: 1}}]}", "wieght"),
     ],
@@ -134,6 +158,20 @@ def test_setting_of_a_wrong_type_is_named(fit, tmp_path, text, name):
         ("data: {tick_skip: -1}", "tick_skip=-1"),
         ("data: {anneal_timesteps: 0}", "anneal_timesteps=0"),
         ("data: {starts: []}", "starts"),
+        ("data: {rewards: []}", "rewards=[]"),
+        (
+            "data: {rewards: [{class_path: rlbot.game.rewards.Goal, init_args: {weight_end: .inf}}]}",
+            "] Goal.weight_end=inf must be finite\n",
+        ),
+        (
+            "data: {starts: [{class_path: rlbot.game.starts.RandomStart, init_args: {ball_speed: -5}}]}",
+            "] RandomStart.ball_speed=-5.0 must be 0 to 6000\n",
+        ),
+        ("data: {starts: [{class_path: rlbot.game.starts.NearBall, init_args: {farthest: 10}}]}", "farthest=10.0 must"),
+        ("data: {endings: [{class_path: rlbot.game.endings.Clock, init_args: {seconds: .nan}}]}", "Clock.seconds=nan"),
+        ("model: {entropy: .inf}", "entropy=inf"),
+        ("trainer: {gradient_clip_val: -1}", "trainer.gradient_clip_val=-1"),
+        ("evaluation: {match_seconds: .inf}", "match_seconds=inf"),
         ("data: {rewards: [rlbot.game.rewards.Goal, rlbot.game.rewards.Goal]}", "rewards"),
         ("data: {starts: [{class_path: rlbot.game.starts.Kickoff, init_args: {weight: 0}}]}", "starts"),
         ("data: {endings: [{class_path: rlbot.game.endings.Clock, init_args: {seconds: 0}}]}", "Clock.seconds=0"),
@@ -157,7 +195,8 @@ def test_setting_of_a_wrong_type_is_named(fit, tmp_path, text, name):
         ("curriculum: {pool: {num_opponents: 0}}", "num_opponents=0"),
         ("curriculum: {stages: [{mode: 1v1, pool_share: 1}]}", "pool_share=1"),
         ("evaluation: {games: 3}", "games=3"),
-        ("evaluation: {anchors: [nobody]}", "nobody"),
+        ("evaluation: {anchors: [nobody]}", "] evaluation.anchors: opponent='nobody'"),
+        ("curriculum: {pool: {guests: [nobody]}}", "] curriculum.pool.guests: opponent='nobody'"),
         ("curriculum: {stages: [{mode: 3v3}]}", "only 1v1, 1v2, 2v2"),
         ("trainer: {max_epochs: -5}", "max_epochs"),
         ("trainer: {devices: 0}", "devices=0"),
@@ -190,6 +229,24 @@ def test_setting_out_of_range_is_named(fit, tmp_path, monkeypatch, text, name):
 )
 def test_malformed_yaml_is_named_with_its_line(fit, tmp_path, text, where):
     refuses(fit(tmp_path, edited(tmp_path, text)), "edit.yaml", where)
+
+
+@pytest.mark.parametrize("where", ["curriculum: {pool: {guests: ['{}']}}", "evaluation: {anchors: ['{}']}"])
+def test_an_opponent_in_the_runs_own_folder_is_refused(fit, tmp_path, where):
+    """The next save is another bot, under the same name."""
+    file = fit(tmp_path, "--timesteps=64").logdir / "checkpoints" / "last.ckpt"
+    run = fit(tmp_path, edited(tmp_path, where.replace("{}", str(file))))
+    refuses(run, f"{file} lies in the run's own folder", "copy it elsewhere first")
+    assert file.is_file()
+
+
+def test_home_folder_may_be_written_as_a_tilde(fit, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert fit(tmp_path, "--logdir=~/bots/one", "--timesteps=64").code == 0
+    assert {"config.yaml", "checkpoints"} <= {file.name for file in (tmp_path / "home" / "bots" / "one").iterdir()}
+    assert not (tmp_path / "~").exists()
 
 
 def test_yaml_that_is_not_there_or_not_utf8_is_named(fit, tmp_path):

@@ -77,8 +77,8 @@ def test_pickle_and_zip_of_other_programs_are_refused(tmp_path):
 
 
 def test_missing_checkpoint_and_folder_are_refused_by_name(tmp_path):
-    for path in (tmp_path, tmp_path / "none.ckpt"):
-        with pytest.raises(InputError, match="there is no such file"):
+    for path, reason in ((tmp_path, "it is a folder: give a file"), (tmp_path / "none.ckpt", "there is no such file")):
+        with pytest.raises(InputError, match=reason):
             load(path)
 
 
@@ -105,6 +105,13 @@ def test_folder_without_a_valid_checkpoint_names_all_that_was_tried(tmp_path, da
         newest_valid(tmp_path)
 
 
+def test_a_run_that_never_was_says_how_to_begin(tmp_path):
+    with pytest.raises(
+        InputError, match=r"can be read; train first without --ckpt_path, or name the run with --logdir"
+    ):
+        newest_valid(tmp_path)
+
+
 def test_save_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     file = write(tmp_path / "last.ckpt")
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
@@ -125,6 +132,16 @@ def test_earlier_run_is_moved_aside_and_kept(tmp_path, capsys):
     assert [(folder / "note").read_text() for folder in moved] == ["first", "second"]
     assert str(moved[0]) in capsys.readouterr().out
     assert list(run.iterdir()) == [run / "checkpoints"]
+
+
+def test_a_folder_that_holds_no_run_is_left_alone(tmp_path):
+    homework = tmp_path / "school" / "homework.txt"
+    homework.parent.mkdir()
+    homework.write_text("mine")
+    for _ in range(2):  # nothing holds the folder after a refusal
+        with pytest.raises(InputError, match=r"logdir=.*school: what is in there is no run"):
+            RunFolder(homework.parent, resume=False)
+    assert [homework.read_text(), *os.listdir(homework.parent)] == ["mine", "homework.txt"]
 
 
 def test_resumed_folder_keeps_its_files_and_loses_leftovers(tmp_path):

@@ -44,7 +44,7 @@ class NoTouch(Ending):
     """
 
     def __init__(self, seconds: float = 15.0) -> None:
-        if seconds <= 0:
+        if not seconds > 0:
             raise ValueError(f"NoTouch.seconds={seconds} must be above 0")
         self.seconds = seconds
 
@@ -61,7 +61,7 @@ class Clock(Ending):
     """
 
     def __init__(self, seconds: float = 300.0) -> None:
-        if seconds <= 0:
+        if not seconds > 0:
             raise ValueError(f"Clock.seconds={seconds} must be above 0")
         self.seconds = seconds
 

@@ -4,6 +4,7 @@ A term sees every car of every arena at once and returns (A, C). Write your own 
 ``class_path``; its class name in snake_case becomes the TensorBoard tag ``reward/<term>``.
 """
 
+import math
 import re
 from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from rlbot.sim.state import (
     BALL_RADIUS,
     CAR_MAX_SPEED,
     CEILING_Z,
+    BoolArray,
     FloatArray,
     GameState,
     IntArray,
@@ -47,6 +49,9 @@ class Reward(ABC):
         team_spirit: float = 0.0,
         zero_sum: bool = False,
     ) -> None:
+        for name, value in (("weight", weight), ("weight_end", weight_end)):
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{type(self).__name__}.{name}={value} must be finite")
         if not 0 <= team_spirit <= 1:
             raise ValueError(f"{type(self).__name__}.team_spirit={team_spirit} must be 0 to 1")
         self.weight, self.weight_end = weight, weight_end
@@ -114,8 +119,8 @@ class FirstTouch(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        lay_still = ~state.ball.velocity_before.any(axis=-1)
-        return (state.cars.touched & lay_still[:, None]).astype(np.float32)
+        lay_still: BoolArray = (state.ball.velocity_before == 0).all(axis=-1, keepdims=True)
+        return (state.cars.touched & lay_still).astype(np.float32)
 
 
 class TouchSpeed(Reward):

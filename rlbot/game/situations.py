@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rlbot.game.starts import OPEN_FIELD, Start, apart, driving, gathered, heading
+from rlbot.game.starts import NEAREST, OPEN_FIELD, Start, apart, driving, gathered, heading
 from rlbot.sim.state import BACK_WALL_Y, BALL_RADIUS, SIDE_WALL_X, ArenaStart, IntArray
 
 GRAVITY = 650.0  # uu/s^2
@@ -35,7 +35,8 @@ class AerialStart(Start):
 
     def __init__(self, weight: float = 1.0, in_air: float = 0.5, farthest: float = 2000.0) -> None:
         super().__init__(weight)
-        self.in_air, self.farthest = in_air, farthest
+        self.in_air = self._within("in_air", in_air, 0, 1)
+        self.farthest = self._within("farthest", farthest, NEAREST)
 
     def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
         """See ``Start``."""

@@ -1,5 +1,6 @@
 """How an episode begins: each start draws one arena's opening position from that arena's random stream."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from rlbot.sim.state import (
     BACK_WALL_Y,
+    BALL_MAX_SPEED,
     BALL_RADIUS,
     CAR_MAX_SPEED,
     CAR_MAX_SPIN,
@@ -21,6 +23,7 @@ CAR_REST_Z = 17.0
 OPEN_FIELD = np.array([SIDE_WALL_X - 600, BACK_WALL_Y - 700])  # clear of the walls and their curves
 CORNER_SUM = 7500.0  # |x| + |y| below this is clear of the corner walls (8064) and their curves
 KICKOFF_BOOST = 100 / 3
+NEAREST = 400.0  # uu of a car to the ball and to others: bodies in one break physics
 # x, y and yaw of the five blue kickoff places; orange's are the same turned 180 degrees.
 KICKOFFS = np.array(
     [
@@ -41,9 +44,13 @@ class Start(ABC):
     """
 
     def __init__(self, weight: float = 1.0) -> None:
-        if weight < 0:
-            raise ValueError(f"{type(self).__name__}.weight={weight} must not be below 0")
-        self.weight = weight
+        self.weight = self._within("weight", weight, 0)
+
+    def _within(self, setting: str, value: float, low: float, high: float = math.inf) -> float:
+        if not low <= value <= high or math.isinf(value):
+            bounds = f"at least {low:g}" if math.isinf(high) else f"{low:g} to {high:g}"
+            raise ValueError(f"{type(self).__name__}.{setting}={value} must be {bounds}")
+        return value
 
     @abstractmethod
     def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
@@ -85,8 +92,8 @@ class RandomStart(Start):
 
     def __init__(self, weight: float = 1.0, ball_speed: float = 2000.0, on_ground: float = 0.75) -> None:
         super().__init__(weight)
-        self.ball_speed = ball_speed
-        self.on_ground = on_ground
+        self.ball_speed = self._within("ball_speed", ball_speed, 0, BALL_MAX_SPEED)
+        self.on_ground = self._within("on_ground", on_ground, 0, 1)
 
     def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
         """See ``Start``."""
@@ -129,8 +136,8 @@ class NearBall(Start):
 
     def __init__(self, weight: float = 1.0, farthest: float = 2500.0, aside: float = 1.0) -> None:
         super().__init__(weight)
-        self.farthest = farthest
-        self.aside = aside
+        self.farthest = self._within("farthest", farthest, NEAREST)
+        self.aside = self._within("aside", aside, 0, np.pi)
 
     def __call__(self, rng: np.random.Generator, team: IntArray) -> ArenaStart:
         """See ``Start``."""
@@ -176,22 +183,25 @@ def heading(way: np.ndarray) -> np.ndarray:
 
 
 def apart(rng: np.random.Generator, num_cars: int, taken: Sequence[np.ndarray], half: np.ndarray) -> np.ndarray:
-    """(num_cars, 2) places within ``half``, 400 uu from those taken and each other: bodies in one break physics."""
+    """(num_cars, 2) places within ``half``, ``NEAREST`` from those taken and each other."""
     places = list(taken)
     for _ in range(num_cars):
         while True:
             place = rng.uniform(-half, half)
-            if np.abs(place).sum() < CORNER_SUM and min(float(np.linalg.norm(place - other)) for other in places) > 400:
+            if (
+                np.abs(place).sum() < CORNER_SUM
+                and min(float(np.linalg.norm(place - other)) for other in places) > NEAREST
+            ):
                 break
         places.append(place)
     return np.array(places[len(taken) :]).reshape(num_cars, 2)
 
 
 def gathered(rng: np.random.Generator, num_cars: int, farthest: float) -> tuple[np.ndarray, np.ndarray]:
-    """A middle (2,) and places (C, 2) around it, 400 to ``farthest`` uu away: each car in a sector of its own."""
+    """A middle (2,), places (C, 2) around it, ``NEAREST`` to ``farthest`` uu away: each car in a sector of its own."""
     clear = np.array([SIDE_WALL_X - 500, BACK_WALL_Y - 600])
     while True:
-        middle = rng.uniform(400 - clear, clear - 400)
+        middle = rng.uniform(NEAREST - clear, clear - NEAREST)
         if np.abs(middle).sum() < CORNER_SUM - 600:
             break
     sector = 2 * np.pi / num_cars
@@ -201,7 +211,7 @@ def gathered(rng: np.random.Generator, num_cars: int, farthest: float) -> tuple[
     corners = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
     toward = np.maximum(outward @ corners.T, 1e-9)  # (C, 4)
     to_corner = ((CORNER_SUM - corners @ middle) / toward).min(axis=-1)
-    distance = np.minimum(rng.uniform(400, farthest, num_cars), np.minimum(to_edge, to_corner))
+    distance = np.minimum(rng.uniform(NEAREST, farthest, num_cars), np.minimum(to_edge, to_corner))
     return middle, middle + distance[:, None] * outward
 
 

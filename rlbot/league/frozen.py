@@ -23,11 +23,15 @@ class FrozenPolicy:
         policy: is not trained any more.
         name: for messages.
         deterministic: takes the most likely action instead.
+
+    Attributes:
+        observation_size: numbers that it sees.
     """
 
     def __init__(self, policy: ActorCritic, name: str, *, deterministic: bool = False) -> None:
         self._acting = Acting(policy)  # in float32, as an exported bot plays
         self.name = name
+        self.observation_size = policy.view.observation_size
         self._deterministic = deterministic
 
     @classmethod
@@ -37,7 +41,10 @@ class FrozenPolicy:
         Raises:
             InputError: the file is no checkpoint of this trainer, or its policy does not play Rocket League.
         """
-        checkpoint = load(path)
+        try:
+            checkpoint = load(path)
+        except InputError as error:
+            raise InputError(str(error).removeprefix("ckpt_path=")) from error
         try:
             return cls(_rebuild(checkpoint), str(path), deterministic=deterministic)
         except (RuntimeError, KeyError, TypeError) as error:

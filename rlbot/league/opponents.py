@@ -4,7 +4,7 @@ Each is a function of what its cars see and of the noise it is handed: observati
 controls (A, K, 8). The arenas own all randomness, so an arena's history does not depend on the others'.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from rlbot.game.observations import (
     OWN_UP,
     OWN_VELOCITY,
     POSITION,
+    SIZE,
 )
 from rlbot.sim.state import BACK_WALL_Y, BALL_MAX_SPEED, CAR_MAX_SPEED, SIDE_WALL_X, FloatArray
 
@@ -149,12 +150,13 @@ def find(name: str, *, deterministic: bool = False) -> Opponent:
         deterministic: policies take their most likely action instead of drawing one.
 
     Raises:
-        InputError: none of these.
+        InputError: none of these, or a policy that sees something else than the default observation.
     """
     if name in SCRIPTED:
         return SCRIPTED[name]()
     if not Path(name).is_file():
-        raise InputError(f"opponent={name!r} is none of {', '.join(SCRIPTED)} and no checkpoint or .pt file")
+        what = "but a folder: give a checkpoint in it" if Path(name).is_dir() else "and no checkpoint or .pt file"
+        raise InputError(f"opponent={name!r} is none of {', '.join(SCRIPTED)} {what}")
     # torch is needed only here
     if Path(name).suffix == ".pt":
         from rlbot.league.nexto import Nexto
@@ -162,4 +164,19 @@ def find(name: str, *, deterministic: bool = False) -> Opponent:
         return Nexto.load(Path(name), deterministic=deterministic)
     from rlbot.league.frozen import FrozenPolicy
 
-    return FrozenPolicy.load(Path(name), deterministic=deterministic)
+    policy = FrozenPolicy.load(Path(name), deterministic=deterministic)
+    if policy.observation_size != SIZE:
+        raise InputError(f"{name}: its policy sees {policy.observation_size} numbers, not the {SIZE} of matches")
+    return policy
+
+
+def find_all(names: Iterable[str], setting: str) -> dict[str, Opponent]:
+    """The opponents of these names, by name.
+
+    Raises:
+        InputError: one cannot be found; ``setting`` tells where it stands.
+    """
+    try:
+        return {name: find(name) for name in names}
+    except InputError as error:
+        raise InputError(f"{setting}: {error}") from error

@@ -11,7 +11,7 @@ import torch
 from rlbot.errors import InputError
 from rlbot.game.match import Opponent
 from rlbot.league.frozen import FrozenPolicy
-from rlbot.league.opponents import find
+from rlbot.league.opponents import find_all
 from rlbot.league.pool import RESULTS, Pool, chances, thinned
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
 from rlbot.ppo.module import PPO
@@ -75,7 +75,7 @@ class PastSelves:
         settings.check()
         self.settings = settings
         with torch.random.fork_rng(devices=[]):  # a policy that is read draws weights first
-            self._guests: dict[str, Opponent] = {name: find(name) for name in settings.guests}
+            self._guests: dict[str, Opponent] = find_all(settings.guests, "curriculum.pool.guests")
         self.folder = Path()  # where this run's files go
         self.files: dict[str, Path] = {}  # by name, oldest first
         self.results: dict[str, list[float]] = {}  # the learner's points and the episodes, by name; old ones fade
@@ -175,7 +175,7 @@ class PastSelves:
             self._frozen[name] = self._frozen.get(name) or FrozenPolicy.load(self._find(name))
         except InputError as error:
             self.files.pop(name, None)
-            return str(error).removeprefix("ckpt_path=")
+            return str(error)
         return ""
 
     def _find(self, name: str) -> Path:

@@ -10,7 +10,6 @@ once, and a player's interval includes what is unsure about those it was measure
 import json
 import math
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -27,6 +26,7 @@ from rlbot.game.match import MODES
 ANCHORS: Mapping[str, float] = {"random": 0.0}
 PRIOR_SPREAD = 25.0  # weak: what keeps a player that never lost at a finite rating
 Z95 = 1.959964
+MOST = 10**9  # matches in a result: the fit stays exact far beyond what anyone plays
 PASSES, TOLERANCE, LONGEST_STEP = 200, 1e-6, 10.0
 _SIGMA = 1.0  # openskill counts it into the scale: the same for everyone, so that the scale is one
 _MODEL = BradleyTerryFull(tau=0.0, gamma=lambda *_: 1.0)
@@ -48,8 +48,8 @@ class Result:
         names, counts = (self.a, self.b), (self.wins, self.losses, self.draws)
         if self.mode not in MODES or not all(isinstance(name, str) for name in names):
             raise ValueError(f"no result: mode={self.mode!r}, a={self.a!r}, b={self.b!r}")
-        if not all(isinstance(count, int) and count >= 0 for count in counts):
-            raise ValueError(f"no result: wins, losses, draws = {counts}")
+        if not all(type(count) is int and 0 <= count <= MOST for count in counts):  # True is an int too
+            raise ValueError("no result: wins, losses and draws must be whole numbers from 0 to 1,000,000,000")
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -86,12 +86,35 @@ class Ledger:
             os.fsync(file.fileno())
 
     def read(self) -> list[Result]:
-        """All results; lines that are none, as a crash can leave one, are skipped with a warning."""
-        results = []
+        """All results; lines that are none, as a crash can leave one, are skipped, and one printed line says so.
+
+        Raises:
+            InputError: the file is there and cannot be read.
+        """
+        results, skipped = self._parse()
+        if skipped:
+            number = len(skipped)
+            lines = "1 line that is no result was" if number == 1 else f"{number} lines that are no result were"
+            print(f"[WARN] {self.path}: {lines} skipped (first: line {skipped[0]})", flush=True)
+        return results
+
+    def check(self) -> None:
+        """Refuse a file that is not to be appended to.
+
+        Raises:
+            InputError: it cannot be read, or it has contents and none of its lines is a result.
+        """
+        results, skipped = self._parse()
+        if skipped and not results:
+            raise InputError(f"ledger={self.path}: is no ledger (none of its lines is a result), name another file")
+
+    def _parse(self) -> tuple[list[Result], list[int]]:
+        """All results, and the numbers of the lines that are none."""
+        results, skipped = [], []
         try:
             lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
-            return []
+            return [], []
         except OSError as error:
             raise InputError(f"ledger={self.path}: cannot be read ({error.strerror})") from error
         for number, line in enumerate(lines, 1):
@@ -99,9 +122,9 @@ class Ledger:
                 continue
             try:
                 results.append(Result.of(json.loads(line)))
-            except ValueError:
-                warnings.warn(f"{self.path}, line {number}: no result, skipped", stacklevel=2)
-        return results
+            except (ValueError, RecursionError):
+                skipped.append(number)
+        return results, skipped
 
 
 class Rating(NamedTuple):

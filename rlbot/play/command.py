@@ -1,19 +1,21 @@
 """The evaluate command."""
 
 import argparse
+import contextlib
 import json
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from typing_extensions import override
 
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.league.ratings import Ledger, Result, ratings
 from rlbot.play.evaluation import Pairing, evaluate
-from rlbot.play.report import summary, table
+from rlbot.play.matches import MatchResult
+from rlbot.play.report import is_summary, ratings_table, summary, table
 
 DESCRIPTION = """Play whole matches of A against B and say how good A is.
 
@@ -45,33 +47,87 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _check_file(option: str, file: Path | None) -> None:
-    """Before minutes are spent: a file that cannot be written."""
-    if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
+def _check_files(json_file: Path | None, ledger: Path | None) -> None:
+    """Before minutes are spent: files that cannot be written, and files that are something else's."""
+    if json_file is not None and ledger is not None and os.path.realpath(json_file) == os.path.realpath(ledger):
+        raise InputError(f"--json and --ledger are the same file, {ledger}: name two")
+    if json_file is not None:
+        _check_writable("json", json_file)
+        if not _may_overwrite(json_file):
+            raise InputError(f"--json {json_file}: holds something else than this command's JSON, name another file")
+    if ledger is not None:
+        _check_writable("ledger", ledger)
+        if os.path.exists(ledger) and not os.path.isfile(ledger):
+            raise InputError(f"--ledger {ledger}: is a pipe or a device and no file")
+        Ledger(ledger).check()
+
+
+def _check_writable(option: str, file: Path) -> None:
+    if not os.path.isdir(file.parent):
+        raise InputError(f"--{option} {file}: the folder {file.parent} does not exist")
+    if os.path.isdir(file):
+        raise InputError(f"--{option} {file}: is a folder")
+    place, access = (file, os.R_OK | os.W_OK) if os.path.exists(file) else (file.parent, os.W_OK | os.X_OK)
+    if not os.access(place, access):
         raise InputError(f"--{option} {file}: cannot be written")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Parse, play, report; the exit code."""
-    given = _parse(arguments)
-    _check_file("json", given.json)
-    _check_file("ledger", given.ledger)
-    pairing = Pairing(given.a, given.b, given.mode, given.seed, given.deterministic)
-    begun = time.perf_counter()
+def _may_overwrite(file: Path) -> bool:
+    if not os.path.isfile(file):  # not there yet, or a device
+        return True
+    content = file.read_bytes()
+    return not content.strip() or is_summary(content)
+
+
+def _play(given: argparse.Namespace, pairing: Pairing) -> list[MatchResult]:
+    begun, played = time.perf_counter(), 0
 
     def tell(done: int) -> None:
+        nonlocal played
+        played = done
         print(f"[OK] {done} of {given.games} matches, {time.perf_counter() - begun:.0f} s", flush=True)
 
-    results = evaluate(pairing, given.games, given.workers, tell)
-    print(table(pairing, results))
-    found = summary(pairing, results)
-    if given.json is not None:
-        given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    try:
+        return evaluate(pairing, given.games, given.workers, tell)
+    except (KeyboardInterrupt, SystemExit):
+        with contextlib.suppress(OSError):  # Ctrl-C ended the reader of a pipe as well
+            print(f"[OK] Stopped: nothing was written ({played} of {given.games} matches were done)", flush=True)
+        raise
+
+
+def _save(given: argparse.Namespace, found: dict[str, Any]) -> dict[str, str]:
+    """Write the ledger and then the JSON; by option, why one could not be written."""
+    failed = {}
     if given.ledger is not None:
-        ledger = Ledger(given.ledger)
-        ledger.add(Result.of(found))
-        print(f"{'rating in ' + given.mode + ', random = 0':28}{'':>8}   95 % interval")
-        rated = ratings(ledger.read(), given.mode)
-        for name, rating in sorted(rated.items(), key=lambda item: -item[1].mean):
-            print(f"{rating.mean:36.1f}   {rating.low:.1f} to {rating.high:.1f}   {name}")
+        try:
+            Ledger(given.ledger).add(Result.of(found))
+        except OSError as error:
+            failed["ledger"] = f"--ledger {given.ledger} ({error.strerror})"
+    if given.json is not None:
+        try:
+            given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            failed["json"] = f"--json {given.json} ({error.strerror})"
+    return failed
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse, play, report; the exit code.
+
+    Raises:
+        InputError: what was given cannot be used; nothing was played.
+        TryAgainError: a process was killed, or the matches are played and printed, but a file could not be written.
+    """
+    given = _parse(arguments)
+    _check_files(given.json, given.ledger)
+    pairing = Pairing(given.a, given.b, given.mode, given.seed, given.deterministic)
+    results = _play(given, pairing)
+    failed = _save(given, summary(pairing, results))
+    print(table(pairing, results))
+    if given.ledger is not None and "ledger" not in failed:
+        rated = ratings(Ledger(given.ledger).read(), given.mode)
+        if rated:
+            print(ratings_table(rated, given.mode))
+    if failed:
+        raise TryAgainError(f"not written: {', '.join(failed.values())}; the table above has the result")
     return 0

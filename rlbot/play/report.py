@@ -1,15 +1,21 @@
 """What an evaluation found: the JSON for programs and the table for people."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rlbot.game.match import MODES
+from rlbot.league.ratings import Rating
 from rlbot.play.evaluation import Interval, Pairing, ratio, wilson
 from rlbot.play.matches import MatchResult
 
 SECONDS_PER_MINUTE = 60.0
+KEYS = (
+    "mode games wins losses draws goals_for goals_against "
+    "win_rate win_rate_low win_rate_high touches_per_minute a b seed"
+)  # of the JSON
 
 
 def summary(pairing: Pairing, results: Sequence[MatchResult]) -> dict[str, Any]:
@@ -35,6 +41,15 @@ def summary(pairing: Pairing, results: Sequence[MatchResult]) -> dict[str, Any]:
         "b": pairing.b,
         "seed": pairing.seed,
     }
+
+
+def is_summary(content: bytes) -> bool:
+    """Whether a file's content is the JSON of an ``evaluate``."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.keys() >= set(KEYS.split())
 
 
 def _touches(pairing: Pairing, results: Sequence[MatchResult]) -> tuple[np.ndarray, np.ndarray]:
@@ -67,6 +82,14 @@ def table(pairing: Pairing, results: Sequence[MatchResult]) -> str:
         f"{'':28}{'A':>8}   95 % interval",
     ]
     return "\n".join(head + [_row(*row) for row in rows])
+
+
+def ratings_table(rated: Mapping[str, Rating], mode: str) -> str:
+    """Ratings (at least one) in lines, the best first, below what they are relative to."""
+    zero = "random = 0" if "random" in rated else "mean of all = 0"
+    rows = sorted(rated.items(), key=lambda item: -item[1].mean)
+    lines = [f"{rating.mean:36.1f}   {rating.low:.1f} to {rating.high:.1f}   {name}" for name, rating in rows]
+    return "\n".join([f"{f'rating in {mode}, {zero}':36}   95 % interval", *lines])
 
 
 def _row(name: str, interval: Interval | None, factor: float) -> str:

@@ -46,7 +46,8 @@ def load(path: Path) -> dict[str, Any]:
         InputError: the file is missing, cut, changed, or not from this trainer.
     """
     if not path.is_file():
-        raise InputError(f"ckpt_path={path}: there is no such file")
+        what = "it is a folder: give a file in its checkpoints" if path.is_dir() else "there is no such file"
+        raise InputError(f"ckpt_path={path}: {what}")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch does not look at the checksums

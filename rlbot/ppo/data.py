@@ -89,6 +89,8 @@ class RolloutDataModule(L.LightningDataModule):
         wrong = [f"{name}={size} (at least 1)" for name, size in given if size < 1]
         if minibatch_size > batch_size:
             wrong.append(f"minibatch_size={minibatch_size} (not above batch_size={batch_size})")
+        if rewards is not None and not rewards:
+            wrong.append("rewards=[] (at least one)")
         if num_workers is not None and not 0 <= num_workers <= num_envs:
             wrong.append(f"num_workers={num_workers} (0 to num_envs={num_envs})")
         if num_workers is None:
@@ -128,6 +130,11 @@ class RolloutDataModule(L.LightningDataModule):
     def plays_rocket_league(self) -> bool:
         """Whether the arenas are RocketSim's and not another environment's."""
         return self._foreign is None
+
+    @property
+    def sees_the_default(self) -> bool:
+        """Whether cars are shown the default observation, as all opponents are that do not come from this run."""
+        return self.plays_rocket_league and type(self.game["observation"]) is DefaultObservation
 
     @property
     def num_arenas(self) -> int:
@@ -205,7 +212,7 @@ class RolloutDataModule(L.LightningDataModule):
         if self._foreign is None:
             self._make_env(self._mode, None)(1)  # builds no arena yet
         space = ACTION_SPACE if self._foreign is None else self._foreign.single_action_space
-        module.check_fit(space, self._foreign is None and type(self.game["observation"]) is DefaultObservation)
+        module.check_fit(space, self.sees_the_default)
 
     def open(self, module: PPO) -> Actors:
         """What collects, with the environments of the present stage, built and reset if they are not open yet.

@@ -11,16 +11,16 @@ from rlbot.ppo.policy import ActionHead
 RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "hidden_sizes": ("all at least 1", lambda sizes: all(size >= 1 for size in sizes)),
     "learning_rate": ("above 0", lambda value: 0 < value < math.inf),
-    "learning_rate_end": ("not below 0", lambda value: value >= 0),
-    "half_life": ("above 0", lambda value: value > 0),
+    "learning_rate_end": ("not below 0", lambda value: 0 <= value < math.inf),
+    "half_life": ("above 0", lambda value: 0 < value < math.inf),
     "gamma": ("0 to 1", lambda value: 0 <= value <= 1),
     "gae_lambda": ("0 to 1", lambda value: 0 <= value <= 1),
     "gae_lambda_end": ("0 to 1", lambda value: 0 <= value <= 1),
-    "clip": ("above 0", lambda value: value > 0),
+    "clip": ("above 0", lambda value: 0 < value < math.inf),
     "value_clip": ("above 0", lambda value: value > 0),
-    "value_weight": ("not below 0", lambda value: value >= 0),
-    "entropy": ("not below 0", lambda value: value >= 0),
-    "entropy_end": ("not below 0", lambda value: value >= 0),
+    "value_weight": ("not below 0", lambda value: 0 <= value < math.inf),
+    "entropy": ("not below 0", lambda value: 0 <= value < math.inf),
+    "entropy_end": ("not below 0", lambda value: 0 <= value < math.inf),
     "learn_threads": ("at least 1", lambda value: value >= 1),
 }
 

@@ -42,6 +42,7 @@ class View(nn.Module):
         close_up: the ball is also seen close up; see ``seen_close_up``.
 
     Attributes:
+        observation_size: numbers a car is shown (D).
         size: numbers that are seen (S).
     """
 
@@ -49,6 +50,7 @@ class View(nn.Module):
         super().__init__()
         self.mirror = Mirror() if canonical else None
         self.close_up = close_up
+        self.observation_size = observation_size
         self.size = observation_size + NUM_CLOSE_UP * close_up
 
     @override

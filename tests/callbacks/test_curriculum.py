@@ -175,3 +175,34 @@ def test_stage_by_results_is_the_same_after_a_resume(fit, tmp_path):
     fit(tmp_path, stages, "--timesteps=192")
     run = fit(tmp_path, stages, "--timesteps=384", "--ckpt_path=last")
     assert [stage for _, stage in run.scalars()["curriculum/stage"]] == [0, 1, 1, 1, 2, 2]
+
+
+def until(folder, *stages, **others):
+    """Argument for a plan by results; the last stage stays."""
+    plan = {"curriculum": {"stages": [*stages, {"mode": "2v2"}], "pool": {"guests": ["idle"]}}, **others}
+    (folder / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    return f"--config={folder / 'plan.yaml'}"
+
+
+@pytest.mark.parametrize(("mode", "left"), [("1v1", 192), ("1v2", 320)])
+def test_a_stage_that_was_edited_counts_from_the_resume_on_and_forgets_results(fit, tmp_path, mode, left):
+    stage = {"mode": "1v1", "until": {"max_timesteps": 192}, "pool_share": 0.5}
+    last = fit(tmp_path, until(tmp_path, stage), "--timesteps=128").logdir / "checkpoints" / "last.ckpt"
+    saved = torch.load(last, weights_only=True)
+    saved["callbacks"]["Curriculum"]["pool"]["results"]["idle"] = [9.0, 9.0]
+    torch.save(saved, last)
+    run = fit(tmp_path, until(tmp_path, stage | {"mode": mode}), "--ckpt_path=last", "--timesteps=384")
+    assert f"[OK] Stage 1: 2v2 (selfplay) from {left} timesteps on" in run.out, run.err
+    if mode != "1v1":
+        results = run.load("timesteps_000000000192.ckpt")["callbacks"]["Curriculum"]["pool"]["results"]
+        assert results.get("idle", [0.0, 0.0])[1] < 9
+
+
+def test_a_stage_is_not_left_by_an_evaluation_of_the_one_before(fit, tmp_path):
+    rate = {"win_rate": {"idle": 0.05}}
+    evaluation = {"interval": 128, "games": 2, "anchors": ["idle"], "num_past_selves": 0, "match_seconds": 1.0}
+    stages = {"mode": "1v1", "until": rate}, {"mode": "1v2", "opponent": "checkpoint", "until": rate}
+    plan = until(tmp_path, *stages, evaluation=evaluation | {"max_share": None})
+    assert fit(tmp_path, plan, "--timesteps=320").scalars()["curriculum/stage"] == [
+        (64, 0), (128, 0), (192, 1), (256, 1), (320, 2)
+    ]  # fmt: skip

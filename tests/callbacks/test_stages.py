@@ -6,6 +6,9 @@ from callbacks.curriculum import Curriculum
 from callbacks.evaluation import Evaluation
 from callbacks.stages import Stage, Until, described
 from rlbot.errors import InputError
+from rlbot.game.observations import DefaultObservation
+from rlbot.league.past_selves import PoolSettings
+from rlbot.ppo.data import RolloutDataModule
 
 
 @pytest.mark.parametrize(
@@ -75,6 +78,7 @@ def test_a_plan_goes_by_timesteps_or_by_results(stages):
     [
         (Until(), "needs touches_per_minute, win_rate or max_timesteps"),
         (Until(touches_per_minute=0), r"touches_per_minute=0 \(above 0\)"),
+        (Until(touches_per_minute=float("inf")), r"touches_per_minute=inf \(above 0\)"),
         (Until(win_rate={"idle": 1}), r"win_rate=\{'idle': 1\}"),
         (Until(min_timesteps=5, max_timesteps=4), r"max_timesteps=4 \(at least 1 and min_timesteps=5\)"),
     ],
@@ -84,11 +88,33 @@ def test_what_is_wrong_in_until_is_named(until, message):
         Curriculum([Stage("1v1", until=until), Stage("2v2")])
 
 
-@pytest.mark.parametrize("evaluation", [Evaluation(anchors=["random"]), Evaluation(interval=None)])
-def test_a_win_rate_against_somebody_who_is_not_played_is_refused(evaluation):
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        (Evaluation(anchors=["random"]), "of chaser, who is not in evaluation.anchors"),
+        (Evaluation(interval=None), "needs evaluations, and there are none: evaluation.interval is null"),
+        (Evaluation(games=4), "=0.6 against chaser is out of reach: 4 matches that are all won are 0.51 for certain"),
+    ],
+)
+def test_a_win_rate_that_nobody_will_find_is_refused(evaluation, message):
     plan = Curriculum([Stage("1v1", until=Until(win_rate={"chaser": 0.6})), Stage("2v2")])
-    with pytest.raises(InputError, match=r"until.win_rate of chaser, who is not in evaluation.anchors"):
-        plan.check(evaluation)
+    plan.check(Evaluation(games=6), RolloutDataModule())
+    with pytest.raises(InputError, match=rf"curriculum.stages: until.win_rate ?{message}"):
+        plan.check(evaluation, RolloutDataModule())
+
+
+class Own(DefaultObservation):
+    """Another class, so its numbers may mean anything."""
+
+
+def test_with_an_observation_of_its_own_a_run_has_no_guests_and_no_evaluations():
+    data = RolloutDataModule(observation=Own())
+    by_rate = [Stage("1v1", until=Until(win_rate={"chaser": 0.6})), Stage("2v2")]
+    with pytest.raises(InputError, match=r"there are none: data.observation is your own"):
+        Curriculum(by_rate).check(Evaluation(), data)
+    with pytest.raises(InputError, match=r"curriculum.pool.guests=\['idle'\] know the default observation only"):
+        Curriculum([Stage("1v1")], PoolSettings(guests=["idle"])).check(Evaluation(), data)
+    Curriculum([Stage("1v1", pool_share=0.5)]).check(Evaluation(), data)
 
 
 @pytest.mark.parametrize(("opponent", "share"), [("selfplay", 1.0), ("selfplay", -0.1), ("checkpoint", 0.2)])

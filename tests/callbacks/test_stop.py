@@ -37,6 +37,7 @@ def test_finished_run_resumed_ends_at_once_and_changes_nothing(fit, tmp_path):
     again = fit(tmp_path, "--ckpt_path=last")
     assert (again.code, last.read_bytes() == before, again.files) == (0, True, run.files)
     assert "Training speed" not in again.out
+    assert "[OK] Nothing to do: the run is at 128 of 128 timesteps; to go on, raise --timesteps\n" in again.out
 
 
 @pytest.mark.parametrize("seed", [1, 2])

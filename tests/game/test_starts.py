@@ -109,5 +109,5 @@ def test_the_mix_draws_each_start_by_its_weight():
 
 
 def test_a_weight_below_zero_is_refused():
-    with pytest.raises(ValueError, match=r"Kickoff.weight=-0.5 must not be below 0"):
+    with pytest.raises(ValueError, match=r"Kickoff.weight=-0.5 must be at least 0"):
         Kickoff(weight=-0.5)

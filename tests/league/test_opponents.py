@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 
+from rlbot.errors import InputError
 from rlbot.game.actions import TABLE
 from rlbot.game.endings import Clock, Scored
 from rlbot.game.match import Match
 from rlbot.game.observations import OWN_BALL, OWN_ON_GROUND
 from rlbot.game.starts import Kickoff, Start
 from rlbot.league.opponents import SCRIPTED, Chaser, Goalie, Idle, Random, find
+from rlbot.ppo.module import PPO
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
@@ -148,5 +151,12 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 
 
 def test_a_folder_is_no_checkpoint(tmp_path):
-    with pytest.raises(ValueError, match="no checkpoint"):
+    with pytest.raises(ValueError, match="but a folder: give a checkpoint in it"):
         find(str(tmp_path))
+
+
+def test_a_policy_that_sees_something_else_than_matches_show_is_refused(tmp_path):
+    module = PPO(hidden_sizes=(8,), observation_size=6, symmetry=None, close_up=False)
+    torch.save({"architecture": module.architecture, "state_dict": module.state_dict()}, tmp_path / "own.ckpt")
+    with pytest.raises(InputError, match=r"own\.ckpt: its policy sees 6 numbers, not the 180"):
+        find(str(tmp_path / "own.ckpt"))

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rlbot.league.ratings import SCALE, Ledger, Rating, Result, ratings
+from rlbot.errors import InputError
+from rlbot.league.ratings import MOST, SCALE, Ledger, Rating, Result, ratings
 
 TRUE = {"random": 0.0, "weak": 8.0, "fair": 15.0, "good": 30.0, "best": 36.0}
 
@@ -77,19 +78,46 @@ def test_the_pair_of_1v2_is_another_player_than_the_lone_car():
     assert 0 < rated["new"].mean < rated["new x2"].mean
 
 
-def test_ledger_gives_back_what_was_added_and_skips_torn_lines(tmp_path):
+def test_ledger_gives_back_what_was_added_and_skips_torn_lines(tmp_path, capsys):
     ledger, first, second = Ledger(tmp_path / "results.jsonl"), *exact_results(100)[:2]
     assert ledger.read() == []
     ledger.add(first)
     with ledger.path.open("a") as file:
         file.write('{"mode": "1v1", "a": "x"}\n{"mode": "1v1", "a": "new", "b"')  # the second one torn by a crash
     ledger.add(second)
-    with pytest.warns(UserWarning, match=r"line 2: no result, skipped|line 3: no result, skipped") as warned:
-        assert ledger.read() == [first, second]
-    assert len(warned) == 2
+    assert ledger.read() == [first, second]
+    warned = f"[WARN] {ledger.path}: 2 lines that are no result were skipped (first: line 2)\n"
+    assert capsys.readouterr().out == warned
 
 
-@pytest.mark.parametrize("change", [{"mode": "4v4"}, {"wins": -1}, {"draws": 0.5}, {"a": 3}, {"losses": None}])
+GOOD = '{"mode": "1v1", "a": "x", "b": "y", "wins": 1, "losses": 2, "draws": 3}'
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, GOOD.replace("1,", "9" * 400 + ","), GOOD.replace("1,", "true,"), "[]", "\0", "1"]
+)
+def test_damaged_lines_are_skipped_and_a_file_of_nothing_else_is_no_ledger(line, tmp_path, capsys):
+    ledger = Ledger(tmp_path / "results.jsonl")
+    ledger.path.write_text(f"\n{line}\n")
+    with pytest.raises(InputError, match=r"ledger=.*results.jsonl: is no ledger"):
+        ledger.check()
+    ledger.path.write_text(f"{GOOD}\n{line}\n")
+    ledger.check()
+    assert capsys.readouterr().out == ""
+    assert ledger.read() == [Result("1v1", "x", "y", 1, 2, 3)]
+    assert "1 line that is no result was skipped (first: line 2)" in capsys.readouterr().out
+
+
+def test_the_most_matches_a_result_may_have_can_be_rated():
+    rated = ratings([Result("1v1", "x", "y", MOST, 0, 0), Result("1v1", "y", "z", MOST, MOST, 0)], "1v1")
+    assert all(np.isfinite(rating).all() for rating in rated.values())
+    with pytest.raises(ValueError, match="no result"):
+        Result("1v1", "x", "y", MOST + 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"mode": "4v4"}, {"wins": True}, {"wins": -1}, {"draws": 0.5}, {"a": 3}, {"losses": None}]
+)
 def test_results_that_cannot_be_are_refused(change):
     good = {"mode": "1v1", "a": "x", "b": "y", "wins": 1, "losses": 2, "draws": 3, "seed": 1}
     assert Result.of(good) == Result("1v1", "x", "y", 1, 2, 3)

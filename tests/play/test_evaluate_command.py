@@ -1,13 +1,17 @@
 """The evaluate command: its JSON and its table by hand, its ledger, and one line for what cannot be."""
 
 import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.league.ratings import Ledger, Result
+from rlbot.play import command
 from rlbot.play.command import main
 from rlbot.play.evaluation import Pairing
 from rlbot.play.matches import MatchResult
@@ -67,19 +71,105 @@ def test_command_writes_json_and_ledger_and_prints_ratings(tmp_path, capsys):
     [
         (["idle"], "the following arguments are required: B"),
         (["idle", "idle", "--games", "many"], "argument --games: invalid int value: 'many'"),
-        (["idle", "idle", "--json", "missing/out.json"], r"--json missing.out.json: cannot be written"),
-        (["idle", "idle", "--ledger", "."], r"--ledger \.: cannot be written"),
+        (["idle", "idle", "--json", "missing/out.json"], r"--json missing.out.json: the folder missing does not exist"),
+        (["idle", "idle", "--ledger", "a.txt/l.jsonl"], r"--ledger a.txt.l.jsonl: the folder a.txt does not exist"),
+        (["idle", "idle", "--ledger", "."], r"--ledger \.: is a folder"),
+        (["idle", "idle", "--json", "locked"], r"--json locked: cannot be written"),
+        (["idle", "idle", "--ledger", "locked"], r"--ledger locked: cannot be written"),
+        (["idle", "idle", "--json", "./new", "--ledger", "new"], r"--json and --ledger are the same file, new"),
+        (["idle", "idle", "--json", "ratings.jsonl"], r"--json ratings.jsonl: holds something else than"),
+        (["idle", "idle", "--json", "a.txt"], r"--json a.txt: holds something else than"),
+        (["idle", "idle", "--json", "deep"], r"--json deep: holds something else than"),
+        (["idle", "idle", "--ledger", "a.txt"], r"ledger=a.txt: is no ledger"),
+        (["idle", "idle", "--ledger", "out.json"], r"ledger=out.json: is no ledger"),
         (["idle", "missing.ckpt"], "opponent='missing.ckpt' is none of random"),
     ],
 )
 def test_wrong_words_are_refused_before_anything_is_played(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Ledger(Path("ratings.jsonl")).add(Result("1v1", "x", "y", 1, 2, 3))
+    Path("out.json").write_text(json.dumps(summary(Pairing("x", "y", "1v1", 7), PLAYED), indent=2))
+    Path("a.txt").write_text("no ledger")
+    Path("deep").write_text("[" * 100_000)
+    Path("locked").touch()
+    access = os.access  # nothing is locked for root
+    monkeypatch.setattr(os, "access", lambda path, mode: path != Path("locked") and access(path, mode))
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     with pytest.raises(InputError, match=message):
         main(arguments)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs fifos")
+def test_fifo_as_ledger_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for file in (tmp_path / "fifo", os.devnull):
+        with pytest.raises(InputError, match="is a pipe or a device and no file"):
+            main(["idle", "idle", "--ledger", str(file)])
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """The command gets the four results at once."""
+    monkeypatch.setattr(command, "evaluate", lambda *_: PLAYED)
+
+
+def test_own_json_is_written_over_and_the_ledger_grows(played, tmp_path):
+    files = ["--json", str(tmp_path / "out.json"), "--ledger", str(tmp_path / "results.jsonl")]
+    for seed in (1, 2):
+        assert main(["x", "y", "--seed", str(seed), *files]) == 0
+        assert json.loads((tmp_path / "out.json").read_text())["seed"] == seed
+        assert len(Ledger(tmp_path / "results.jsonl").read()) == seed
+
+
+@pytest.mark.parametrize("broken", ["json", "ledger", "ledger json"])
+def test_files_that_fail_after_the_matches_lose_nothing(broken, tmp_path, monkeypatch, capsys):
+    files = {option: tmp_path / option for option in ("ledger", "json")}
+
+    def evaluate(*_):
+        for option in broken.split():  # now it cannot be written
+            files[option].mkdir()
+        return PLAYED
+
+    monkeypatch.setattr(command, "evaluate", evaluate)
+    with pytest.raises(TryAgainError) as stopped:
+        main(["x", "y", *(f"--{option}={file}" for option, file in files.items())])
+    assert re.findall(r"--(\w+) ", str(stopped.value)) == broken.split()
+    assert str(stopped.value).endswith("; the table above has the result")
+    out = capsys.readouterr().out
+    assert "4 matches (2 with A blue), 2 won, 1 lost, 1 drawn" in out
+    assert ("rating in 1v1" in out) == ("ledger" not in broken)
+    assert [option for option in files if not files[option].is_file()] == broken.split()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(130)])
+def test_ctrl_c_says_how_far_it_came_and_writes_nothing(stop, tmp_path, monkeypatch, capsys):
+    def evaluate(pairing, games, workers, progress):
+        progress(50)
+        raise stop
+
+    monkeypatch.setattr(command, "evaluate", evaluate)
+    with pytest.raises(type(stop)):
+        main(["x", "y", "--json", str(tmp_path / "out.json"), "--ledger", str(tmp_path / "results.jsonl")])
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1] == "[OK] Stopped: nothing was written (50 of 200 matches were done)"
+    assert not list(tmp_path.iterdir())
+
+
+def test_ratings_say_what_they_are_relative_to(played, tmp_path, capsys):
+    ledger = ["--ledger", str(tmp_path / "results.jsonl")]
+    main(["x", "x", *ledger])  # says nothing about skill
+    assert "rating" not in capsys.readouterr().out
+    main(["x", "y", *ledger])
+    assert "\nrating in 1v1, mean of all = 0         95 % interval\n" in capsys.readouterr().out
+    main(["x", "random", *ledger])
+    out = capsys.readouterr().out
+    assert "\nrating in 1v1, random = 0              95 % interval\n" in out
+    assert "                                 0.0   0.0 to 0.0   random\n" in out
 
 
 def test_wrong_name_ends_the_rlbot_command_with_one_line_and_exit_code_2(tmp_path):
-    command = [sys.executable, "-m", "rlbot", "evaluate", "idle", "nobody"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    words = [sys.executable, "-m", "rlbot", "evaluate", "idle", "nobody"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("[ERROR] opponent='nobody' is none of random, idle, chaser, goalie")
