@@ -4,19 +4,36 @@
 
 A recipe is a name and the YAML files that stack on configs/base.yaml, joined by commas. Trainings and evaluations that
 are there already are not repeated, so a comparison that was cut short goes on, and recipes can be added to an old one.
+A training is the same if its words and the settings in its files are; modules and checkpoints that they name are not
+looked into.
 """
 
 import argparse
+import hashlib
+import itertools
 import json
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+try:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from rlbot.arguments import read_yaml
+    from rlbot.errors import InputError
+    from rlbot.launch import run as run_command
+    from rlbot.league.opponents import find
+except ImportError as error:
+    missing = isinstance(error, ModuleNotFoundError)
+    print(
+        f"[ERROR] {error}" + (": install with 'python -m pip install -e .' first" if missing else ""), file=sys.stderr
+    )
+    sys.exit(2)
 
 ROOT = Path(__file__).parents[1]
 OPPONENTS = ("random", "idle", "chaser")
@@ -27,6 +44,15 @@ PANELS = {  # what the plot shows by timesteps: the tag and what it means
 SHARES = ("win_rate", "goal_share_chaser", "goal_share_reference")  # of whole matches, in the plot
 ENOUGH_TOUCHES = 10.0  # a minute a car: "it goes for the ball"
 WINDOW = 5  # iterations a curve is averaged over before it is judged
+RUNNING: set[subprocess.Popen[str]] = set()  # the commands that were called
+
+
+class CallError(RuntimeError):
+    """A command that was called failed; ``exit_code`` is 2 where that was its own, else 1."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = 2 if code == 2 else 1
 
 
 class Run:
@@ -46,42 +72,122 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """What the training ends with."""
-        return self.folder / "checkpoints" / "last.ckpt"
+        return self.folder / "run" / "checkpoints" / "last.ckpt"
+
+    def _words(self) -> list[str]:
+        files = (ROOT / "configs" / "base.yaml", *self.files)
+        words = [word for file in files for word in ("--config", str(file))]
+        words += ["--timesteps", str(self.given.timesteps), "--seed_everything", str(self.seed)]
+        return words + self.given.train
+
+    def _what(self) -> str:
+        """What is trained: the words, each file's settings in place of its name.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        words: list[str] = []
+        for word in self._words():
+            words += word.split("=", 1) if word.startswith("--config=") else [word]
+        pairs = itertools.pairwise(["", *words])
+        what = [read_yaml(word) if before in ("--config", "-c") else word for before, word in pairs]
+        return json.dumps(what, indent=1, default=str) + "\n"
+
+    def is_trained(self) -> bool:
+        """Whether nothing is left to train.
+
+        Raises:
+            InputError: the folder holds something else than this training, or a file of the recipe cannot be read.
+        """
+        what, begun, done = self._what(), self.folder / "training", self.folder / "trained"
+        if not any(self.folder.rglob("*.ckpt")):
+            return False
+        marker = begun if begun.is_file() else done
+        if not marker.is_file() or marker.read_text(encoding="utf-8") != what:
+            raise InputError(
+                f"{self.folder}: holds another training than this one (other timesteps, words or settings, or one that "
+                "this command did not start or an earlier version did): give another --logs or delete the folder"
+            )
+        return marker == done
 
     def train(self) -> None:
-        """Through the real command; a training that is there already is left alone."""
-        done = self.folder / "trained"
-        if done.is_file():
+        """Through the real command; what is trained already is left alone, and what was begun goes on."""
+        if self.is_trained():
             return
-        words = [word for file in (ROOT / "configs" / "base.yaml", *self.files) for word in ("--config", str(file))]
-        words += ["--timesteps", str(self.given.timesteps), "--seed_everything", str(self.seed)]
-        _call("train", *words, "--logdir", str(self.folder), *self.given.train)
-        done.touch()
+        words, begun = self._words(), self.folder / "training"
+        if any(self.checkpoint.parent.glob("*.ckpt")):
+            words += ["--ckpt_path", "last"]  # wins over one to begin with
+        self.folder.mkdir(parents=True, exist_ok=True)
+        begun.write_text(self._what(), encoding="utf-8")
+        _call("train", *words, "--logdir", str(self.folder / "run"))
+        begun.replace(self.folder / "trained")
         print(f"[OK] {self.recipe} seed {self.seed} trained", flush=True)
 
     def play(self, name: str, opponent: str) -> dict[str, Any]:
         """The JSON of the evaluate command against one opponent, which is called ``name`` in what is written."""
         file = self.folder / f"against_{name}.json"
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        if (found.get("b"), found.get("games")) != (opponent, self.given.games):  # not played yet, or something else
+        played = {"b": opponent, "games": self.given.games}
+        played |= {"checkpoint": _digest(self.checkpoint), "opponent": _digest(Path(opponent))}
+        if found | played != found:  # not played yet, or something else
             games, workers = str(self.given.games), str(self.given.workers)
             words = [str(self.checkpoint), opponent, "--games", games, "--workers", workers]
             _call("evaluate", *words, "--json", str(file))
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8")) | played
+            file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         return found
 
     def curves(self) -> dict[str, list[tuple[int, float]]]:
         """(timesteps, value) of each iteration by tag."""
-        events = EventAccumulator(str(self.folder), size_guidance={"scalars": 0})
+        events = EventAccumulator(str(self.checkpoint.parents[1]), size_guidance={"scalars": 0})
         events.Reload()
         return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in PANELS}
 
 
+def _digest(file: Path) -> str:
+    """Of a file's content; empty where there is none, as for opponents that are no files."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
 def _call(script: str, *words: str) -> None:
+    """Run a script and wait for it.
+
+    Raises:
+        CallError: it failed; the message has its own last one.
+    """
     command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *words]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f"[ERROR] {script} {' '.join(words)}: {done.stderr.strip().splitlines()[-1:]}")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        RUNNING.add(process)
+        try:
+            said = process.communicate()[1].splitlines()
+        except BaseException:  # a signal
+            process.terminate()
+            raise
+        finally:
+            RUNNING.discard(process)
+    if process.returncode:
+        lines = [line for line in said if line.startswith("[ERROR] ")] or said or [f"exit code {process.returncode}"]
+        reason = lines[-1].removeprefix("[ERROR] ")
+        raise CallError(f"{script} {' '.join(words)}: {reason}", process.returncode)
+
+
+def train(runs: Sequence[Run], parallel: int) -> None:
+    """All of them, so many side by side; when one fails, or at a signal, those that are begun save and stop."""
+    pool = ThreadPoolExecutor(parallel)
+    futures = [pool.submit(run.train) for run in runs]
+    try:
+        for future in as_completed(futures):
+            future.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        if RUNNING:
+            print("[OK] Stopping: what is being trained is saved; the same command goes on with it", flush=True)
+        while any(future.running() for future in futures):
+            for process in tuple(RUNNING):
+                RUNNING.discard(process)  # each is told once
+                process.terminate()
+            time.sleep(0.1)
+        raise
 
 
 def first_reached(curve: Sequence[tuple[int, float]], mark: float) -> int | None:
@@ -178,27 +284,58 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return given
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, evaluate, write; the exit code."""
+def check(given: argparse.Namespace) -> None:
+    """Before hours are spent.
+
+    Raises:
+        InputError: something given cannot be used, or matplotlib is missing.
+    """
+    numbers = {"games": (given.games, 2), "parallel": (given.parallel, 1), "workers": (given.workers, 1)}
+    numbers |= {"timesteps": (given.timesteps, 1), "seeds": (min(given.seeds), 0)}
+    for option, (value, least) in numbers.items():
+        if value < least:
+            raise InputError(f"--{option} {value}: must be at least {least}")
+    for opponent in (*given.opponents, *([given.reference] if given.reference else [])):
+        find(opponent)
+    try:
+        import matplotlib  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError("the plot needs matplotlib; install it with 'pip install matplotlib'") from error
+    if not given.out.name:
+        raise InputError(f"--out {given.out}: must name a file")
+    try:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {given.out}: cannot be written ({error.strerror})") from error
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train, evaluate, write; the exit code.
+
+    Raises:
+        InputError: something given cannot be used; nothing was trained.
+        CallError: a training or an evaluation failed.
+    """
     given = _parse(arguments)
+    check(given)
     named = {name: files.split(",") for name, files in (recipe.split("=", 1) for recipe in given.recipes)}
     runs = [Run(name, files, seed, given) for seed in given.seeds for name, files in named.items()]
-    with ThreadPoolExecutor(given.parallel) as pool:
-        list(pool.map(Run.train, runs))
+    for run in runs:
+        run.is_trained()  # is each folder this training's, before the first one begins?
+    train(runs, given.parallel)
     opponents = {Path(opponent).stem: opponent for opponent in given.opponents}
     if given.reference:
         opponents["reference"] = given.reference
     results: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in named}
     for run in runs:
         results[run.recipe][str(run.seed)] = judge(run, opponents)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     texts = {".json": json.dumps(results) + "\n", ".md": table(results) + "\n"}
     for suffix, text in texts.items():
-        given.out.with_suffix(suffix).write_text(text, encoding="utf-8")
-    plot(results, given.out.with_suffix(".svg"))
+        given.out.with_name(given.out.name + suffix).write_text(text, encoding="utf-8")
+    plot(results, given.out.with_name(f"{given.out.name}.svg"))
     print(texts[".md"], end="")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command("__main__:main", sys.argv[1:])

@@ -22,13 +22,14 @@ def test_the_clock_looks_at_the_episodes_length_only(make_state):
     assert [ending(make_state(seconds=seconds))[0] for seconds in (0, 1.93, 2, 2.07)] == [False, False, True, True]
 
 
+@pytest.mark.parametrize("kind", [Clock, NoTouch])
 @pytest.mark.parametrize(("seconds", "steps"), [(0.2, 3), (15, 225), (300, 4500)])
-def test_sums_of_rounded_steps_end_on_the_step_meant(seconds, steps, make_state):
-    clock, passed = Clock(seconds), np.float32(0)
+def test_sums_of_rounded_steps_end_on_the_step_meant(kind, seconds, steps, make_state):
+    ending, passed = kind(seconds), np.float32(0)
     for _ in range(steps):
-        assert not clock(make_state(seconds=passed))[0]
+        assert not ending(make_state(seconds=passed, seconds_since_touch=passed))[0]
         passed += np.float32(8 / 120)
-    assert clock(make_state(seconds=passed))[0]
+    assert ending(make_state(seconds=passed, seconds_since_touch=passed))[0]
 
 
 def test_only_a_goal_terminates():

@@ -19,7 +19,13 @@ ENDINGS = {"endings": [Clock(seconds=0.4)]}  # six steps
 
 @pytest.mark.parametrize(
     ("num_envs", "share", "mode", "rows"),
-    [(10, 0.2, "1v1", 16 + 2), (10, 0.2, "2v2", 32 + 4), (2, 0.01, "1v1", 2 + 1), (4, 0.99, "1v1", 2 + 3)],
+    [
+        (10, 0.2, "1v1", 16 + 2),
+        (10, 0.29, "1v1", 14 + 3),
+        (10, 0.2, "2v2", 32 + 4),
+        (2, 0.01, "1v1", 2 + 1),
+        (4, 0.99, "1v1", 2 + 3),
+    ],
 )
 def test_share_of_the_arenas_has_an_opponent_and_fewer_rows(num_envs, share, mode, rows):
     assert MixedVectorEnv(num_envs, share, mode, Idle()).num_envs == rows
@@ -80,3 +86,14 @@ def test_reward_weights_follow_the_run_in_both_kinds():
     env.reset(seed=1)
     env.anneal(1.0)
     assert not env.step(np.zeros((3, 8), np.float32))[1].any()
+
+
+def test_where_all_arenas_have_an_opponent_the_whole_team_learns():
+    assert arenas(3, "2v2", Idle(), 1.0).num_envs == 6
+
+
+def test_seconds_of_both_kinds_are_summed():
+    env = MixedVectorEnv(2, 0.5, "1v1", Idle())
+    for k, part in enumerate(env._parts):
+        part.take_seconds = lambda k=k: {"physics": 1.0 + k}
+    assert env.take_seconds() == {"physics": 3.0}

@@ -95,3 +95,23 @@ def test_a_shot_that_nobody_stops_goes_in_for_the_team_that_is_drawn():
     assert 10 < attackers.sum() < 30
     assert ((goals > 0) == (attackers == 0))[goals != 0].all()
     assert (goals != 0).sum() >= 34
+
+
+def test_a_ball_on_the_wall_rolls_along_it_and_up_and_one_in_the_air_moves():
+    wall, air = (np.array([start.ball_velocity for start in draws(kind, 100)]) for kind in (WallStart(), AerialStart()))
+    assert (wall.max(axis=0)[1:] > [800, 1000]).all()
+    assert wall.min(axis=0)[1] < -800
+    assert (np.abs(air).max(axis=0) > 400).all()
+
+
+def test_the_shooter_follows_its_shot_half_of_which_are_high_and_the_defender_stands_or_rolls():
+    starts = draws(GoalieStart(), 200, ONE)
+    assert 70 < sum(start.ball_velocity[2] > 0 for start in starts) < 130
+    for start in starts:
+        shooter = 0 if start.ball_velocity[1] > 0 else 1
+        to_ball = (start.ball_position - start.car_position)[:, :2]
+        assert to_ball[shooter] @ start.ball_velocity[:2] > 0
+        yaw = start.car_yaw_pitch_roll[:, 0]
+        nose = np.stack([np.cos(yaw), np.sin(yaw)], axis=-1)
+        assert ((nose * to_ball).sum(-1) > np.cos(0.31) * np.linalg.norm(to_ball, axis=1)).all()
+        assert np.linalg.norm(start.car_velocity[1 - shooter]) <= 500

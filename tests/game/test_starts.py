@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rlbot.game.starts import KICKOFFS, Kickoff, NearBall, RandomStart, Start, draw
+from rlbot.game.starts import KICKOFFS, Kickoff, NearBall, RandomStart, Start, apart, draw, gathered
 
 THREE = np.array([0, 0, 0, 1, 1, 1])
 TEAMS = st.sampled_from([[0, 1], [0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1, 1, 1]]).map(np.array)
@@ -111,3 +111,37 @@ def test_the_mix_draws_each_start_by_its_weight():
 def test_a_weight_below_zero_is_refused():
     with pytest.raises(ValueError, match=r"Kickoff.weight=-0.5 must be at least 0"):
         Kickoff(weight=-0.5)
+
+
+def test_random_starts_are_anywhere_in_any_motion():
+    rng = np.random.default_rng(0)
+    starts = [RandomStart()(rng, THREE) for _ in range(200)]
+    assert 70 < sum(start.ball_position[2] > 94 for start in starts) < 130
+    assert 1500 < max(np.linalg.norm(start.ball_velocity) for start in starts) <= 2000
+    boost, places, spin = (
+        np.array([getattr(s, f"car_{n}") for s in starts]) for n in ("boost", "position", "angular_velocity")
+    )
+    assert 40 < boost.mean() < 60
+    assert_array_equal(spin.any(axis=-1), places[..., 2] > 17)
+    assert (places[..., 2] == 17).mean() == pytest.approx(0.75, abs=0.05)
+
+
+def test_near_the_ball_it_rolls():
+    rng = np.random.default_rng(0)
+    assert max(np.linalg.norm(NearBall()(rng, THREE).ball_velocity) for _ in range(50)) > 300
+
+
+def test_bodies_are_as_far_apart_as_said_even_where_it_is_crowded():
+    places = apart(np.random.default_rng(0), 8, [np.zeros(2)], np.array([1500, 1500]))
+    bodies = np.vstack([[0, 0], places])
+    gaps = np.linalg.norm(bodies[:, None] - bodies, axis=-1)
+    assert gaps[~np.eye(9, dtype=bool)].min() > 400
+
+
+def test_cars_around_a_middle_are_in_any_order():
+    rng, turns = np.random.default_rng(0), set()
+    for _ in range(50):
+        middle, places = gathered(rng, 3, 1000)
+        bearing = np.arctan2(*(places - middle).T[::-1])
+        turns.add(bool((bearing[1] - bearing[0]) % (2 * np.pi) < np.pi))
+    assert turns == {True, False}

@@ -94,3 +94,16 @@ def test_taking_the_sums_begins_anew(statistics, moment):
     statistics.add(scored, FIRST, TERMS, np.array([True]))
     assert statistics.take()["game/goals_per_minute"].total == 1
     assert all(ratio == (0, 0) for ratio in statistics.take().values())
+
+
+def test_sums_go_on_over_many_steps_each_kind_by_itself(statistics, make_state):
+    counts = {"touched": [True, True], "shots": [5, 0], "saves": [3, 0], "demos": [4, 0]}
+    state = make_state(goal=1, boost=[20, 70], on_ground=[True, True], **counts)
+    terms = np.array([[[-10, 10]], [[2, 0]]], np.float32)
+    for _ in range(70):  # more than twice as many as are counted at once
+        statistics.add(state, BOTH, terms, np.array([True]))
+    taken = statistics.take()
+    kinds = ("touches", "goals", "shots", "saves", "demos")
+    assert [taken[f"game/{kind}_per_minute"].total / 70 for kind in kinds] == [2, 1, 5, 3, 4]
+    assert (taken["game/boost"], taken["game/air_time"]) == ((90 * 70, 140), (0, 140))
+    assert (taken["reward/touch"].total, taken["gain/touch"]) == (140, (140, 140))

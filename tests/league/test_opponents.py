@@ -9,7 +9,15 @@ from rlbot.errors import InputError
 from rlbot.game.actions import TABLE
 from rlbot.game.endings import Clock, Scored
 from rlbot.game.match import Match
-from rlbot.game.observations import OWN_BALL, OWN_ON_GROUND
+from rlbot.game.observations import (
+    BALL_POSITION,
+    OWN_BALL,
+    OWN_FORWARD,
+    OWN_ON_GROUND,
+    OWN_POSITION,
+    OWN_UP,
+    POSITION,
+)
 from rlbot.game.starts import Kickoff, Start
 from rlbot.league.opponents import SCRIPTED, Chaser, Goalie, Idle, Random, find
 from rlbot.ppo.module import PPO
@@ -143,6 +151,16 @@ def test_the_goalie_goes_back_to_its_goal_and_stays(place):
     car = match.arenas.step(controls, active=np.zeros(1, bool)).cars
     assert np.abs(car.position[0, 0] - (0, -4620, 17)).max() < 300
     assert np.linalg.norm(car.velocity[0, 0]) < 200
+
+
+def test_the_goalie_does_not_drive_a_ball_behind_it_into_its_goal():
+    """It turns to its post, a little to the right, and not to the ball, sharply."""
+    seen = np.zeros((1, 1, 180), np.float32)
+    seen[..., BALL_POSITION], seen[..., OWN_POSITION] = (
+        place * POSITION for place in np.array([(2000, -3500, 93), (0, -3000, 17)])
+    )
+    seen[..., OWN_FORWARD], seen[..., OWN_UP], seen[..., OWN_ON_GROUND] = (0, -1, 0), (0, 0, 1), 1
+    assert 0 < Goalie()(seen, np.zeros((1, 1)))[0, 0, 1] < 0.9
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():

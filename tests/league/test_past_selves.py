@@ -147,3 +147,46 @@ def test_settings_out_of_range_are_all_named():
         ValueError, match=r"^curriculum.pool: size=1 \(at least 2\); any_share=0.3 \(0 to 1 with newest"
     ):
         PastSelves(wrong)
+
+
+def test_files_of_the_run_that_was_resumed_from_stay(selves, tmp_path):
+    first = list(selves.files.values())
+    selves.folder = tmp_path / "second"
+    for timesteps in (400, 500, 600, 700):
+        selves.add(PPO(hidden_sizes=(8,)), timesteps)
+    assert all(file.is_file() for file in first)
+
+
+def test_resumed_run_draws_those_of_the_folder_it_came_from(selves, tmp_path):
+    selves.folder = tmp_path / "elsewhere"
+    selves.draw([1])
+    assert selves.opponent([1])[1] == []
+
+
+def test_file_that_was_to_be_deleted_is_so_after_a_resume(selves):
+    old = selves.files[name(200)]
+    selves.add(PPO(hidden_sizes=(8,)), 400)
+    again = PastSelves(SETTINGS)
+    again.folder = selves.folder
+    again.load_state_dict(selves.state_dict())
+    again.add(PPO(hidden_sizes=(8,)), 500)
+    assert not old.is_file()
+
+
+def test_new_stage_knows_no_results_and_has_no_opponents_yet(selves):
+    selves.count({f"pool/{name(100)}": (8.0, 8.0)}, 10)
+    selves.draw([1])
+    selves.begin_stage()
+    assert (selves.win_rate(name(100)), selves.deal) == (0.5, [])
+
+
+def test_files_are_in_the_order_of_their_timesteps_however_they_came(selves):
+    selves.files = dict(reversed(selves.files.items()))
+    assert list(selves.by_timesteps()) == [100, 200, 300]
+
+
+def test_guest_from_a_file_draws_nothing_from_the_runs_random_stream(selves):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    PastSelves(dataclasses.replace(SETTINGS, guests=[str(selves.files[name(100)])]))
+    assert torch.equal(torch.get_rng_state(), before)

@@ -92,3 +92,9 @@ def test_thinning_as_a_run_goes_on_keeps_members_spread_over_it():
         kept = [one for one in [*kept, now] if one not in thinned([*kept, now], 8)]
     assert (kept[0], kept[-1], len(kept)) == (0, 199, 8)
     assert max(np.diff(kept)) <= 4 * min(np.diff(kept)[:-1])
+
+
+def test_a_pool_may_be_asked_about_another_number_of_arenas():
+    pool = Pool({"a": Idle(), "b": Idle()})
+    for number in (5, 2):
+        assert pool(*worlds(number)).shape == (number, 2, 8)

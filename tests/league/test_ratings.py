@@ -123,3 +123,14 @@ def test_results_that_cannot_be_are_refused(change):
     assert Result.of(good) == Result("1v1", "x", "y", 1, 2, 3)
     with pytest.raises(ValueError, match="no result"):
         Result.of(good | change)
+
+
+def test_who_played_little_is_pulled_to_the_anchors_and_not_to_zero():
+    results = [Result("1v1", "new", "old", 5, 5, 0), Result("1v1", "old", "random", 1, 1, 0)]
+    rated = ratings(results, "1v1", {"random": 100.0})
+    assert (rated["new"].mean, rated["old"].mean) == pytest.approx((100, 100), abs=1e-3)
+
+
+def test_ledger_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        Ledger(tmp_path).read()

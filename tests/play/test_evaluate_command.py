@@ -173,3 +173,23 @@ def test_wrong_name_ends_the_rlbot_command_with_one_line_and_exit_code_2(tmp_pat
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("[ERROR] opponent='nobody' is none of random, idle, chaser, goalie")
+
+
+def test_every_word_reaches_the_matches_and_ratings_go_by_the_whole_ledger(monkeypatch, tmp_path, capsys):
+    asked = []
+
+    def evaluate(pairing, games, workers, progress):
+        asked.append((pairing, games, workers))
+        return PLAYED[:2]
+
+    monkeypatch.setattr(command, "evaluate", evaluate)
+    ledger = tmp_path / "results.jsonl"
+    Ledger(ledger).add(Result("1v2", "y", "random", 0, 9, 0))
+    words = ["x", "y", "--mode", "1v2", "--games", "6", "--workers", "3", "--seed", "5", "--deterministic"]
+    assert main([*words, "--ledger", str(ledger)]) == 0
+    assert asked == [(Pairing("x", "y", "1v2", 5, True), 6, 3)]
+    rows = [line.split() for line in capsys.readouterr().out.split("95 % interval\n")[-1].splitlines()]
+    means, lows, highs = ([float(row[k]) for row in rows] for k in (0, 1, 3))
+    assert means == sorted(means, reverse=True)
+    assert all(low <= mean <= high for low, mean, high in zip(lows, means, highs, strict=True))
+    assert {row[4] for row in rows} >= {"x", "y", "random"}

@@ -29,6 +29,8 @@ def test_bootstrap_is_as_wide_as_the_spread_between_matches():
     assert high - low == pytest.approx(2 * 1.96 * goals.std() / 20, rel=0.1)
     assert ratio(np.full(5, 3.0), np.full(5, 2.0), seed=1) == (1.5, 1.5, 1.5)
     assert ratio(np.zeros(5), np.zeros(5), seed=1) is None
+    one = np.array([1.0, 0, 0])
+    assert ratio(one, one, seed=1) == (1, 1, 1)  # of the matches in which nothing happened nothing is known
 
 
 def test_results_do_not_depend_on_the_number_of_processes(monkeypatch):

@@ -1,12 +1,15 @@
 """Whole matches: who drives which cars, goals and kickoffs, overtime, and the same seed gives the same match."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from rlbot.game.match import MODES
-from rlbot.game.observations import CONTROLS, OWN
+from rlbot.game.observations import CONTROLS, OTHERS, OWN
 from rlbot.league.opponents import Chaser, Idle
 from rlbot.play.matches import play_matches
+from rlbot.sim.arenas import ArenaBatch
 
 
 class Watching:
@@ -89,3 +92,21 @@ def test_opponent_with_wrong_controls_and_unknown_mode_are_refused():
         play_matches(lambda seen, noise: np.zeros((1, 8)), Idle(), "1v1", 1, [0])
     with pytest.raises(ValueError, match="mode='4v4' is none of 1v1, 1v2, 2v2, 3v3"):
         play_matches(Idle(), Idle(), "4v4", 1, [0])
+
+
+def test_each_car_sees_every_other_once():
+    a = Watching(Idle())
+    play_matches(a, Idle(), "3v3", 1, [0], regular_seconds=1, overtime_seconds=0)
+    assert len(np.unique(a.seen[0][0, 0, OTHERS].reshape(5, -1)[:, :3], axis=0)) == 5
+
+
+def test_after_a_breakdown_of_the_physics_there_is_a_kickoff(monkeypatch):
+    a, step = Watching(Chaser()), ArenaBatch.step
+
+    def breaks_down(self, *arguments):
+        state = step(self, *arguments)
+        return dataclasses.replace(state, faulty=np.full(1, len(a.seen) == 10))
+
+    monkeypatch.setattr(ArenaBatch, "step", breaks_down)
+    play_matches(a, Idle(), "1v1", 1, [0], regular_seconds=1, overtime_seconds=0)
+    assert [k for k, seen in enumerate(a.seen) if not seen[0, 0, OWN][3:6].any()] == [0, 10]

@@ -20,6 +20,12 @@ def test_round_is_the_matches_with_each_opponent_in_one_batch():
     assert len(steps) == round(max(one.seconds for results in found.values() for one in results) * 15)
 
 
+def test_seconds_are_game_time_at_any_tick_skip():
+    steps, opponents = [], {"idle": Idle()}
+    found = play_round(Idle(), opponents, 2, "1v1", 1, seconds=2, tick_skip=4, each_step=lambda: steps.append(1))
+    assert ([one.seconds for one in found["idle"]], len(steps)) == ([4.0, 4.0], 4 * 30)
+
+
 def test_what_is_raised_between_steps_ends_the_round():
     def stop():
         raise KeyboardInterrupt
