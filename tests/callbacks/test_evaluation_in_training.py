@@ -14,7 +14,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from side_by_side import in_two_processes
 
 from callbacks import Curriculum, Evaluation, Stage, Stop, Until
-from rlbot.league.past_selves import PastSelves, PoolSettings
+from rlbot.league.opponents import Idle
+from rlbot.league.past_selves import PoolSettings
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 
@@ -155,13 +156,12 @@ def test_signal_ends_the_matches_at_once(tmp_path):
     assert stopped.state_dict()["due_since"] == 32
 
 
-def test_opponent_that_breaks_down_ends_no_run(tmp_path, capsys):
-    """A policy of another observation fails in its first step."""
-    selves = PastSelves(PoolSettings())
-    selves.folder = tmp_path
-    selves.add(PPO(observation_size=5, hidden_sizes=(8,)), 7)
-    (file,) = selves.files.values()
-    train(tmp_path, small(anchors=["random", str(file)]))
+def test_opponent_that_breaks_down_ends_no_run(tmp_path, capsys, monkeypatch):
+    def breaks_down(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Idle, "__call__", breaks_down)
+    train(tmp_path, small(anchors=["random", "idle"]))
     assert capsys.readouterr().out.count("[ERROR] No evaluation at ") == 2
 
 
@@ -208,7 +208,7 @@ def test_two_processes_agree_on_stage_opponents_and_results(tmp_path):
         ({"interval": 0}, "interval=0"),
         ({"games": 3}, r"games=3 \(even, at least 2\)"),
         ({"anchors": []}, r"anchors=\[\]"),
-        ({"anchors": ["idle", "idle"]}, "of different names"),
+        ({"anchors": ["idle", "idle"]}, "of different file names"),
         ({"anchors": ["nobody"]}, "opponent='nobody'"),
         ({"match_seconds": 0.0}, "match_seconds=0.0"),
         ({"max_share": 0.0}, "max_share=0.0"),
