@@ -1,12 +1,14 @@
 """The words of the command line and the YAML files, checked and put in order before anything is built."""
 
+import argparse
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
+from typing_extensions import override
 
 from rlbot.__main__ import ROOT
 from rlbot.errors import InputError
@@ -20,6 +22,17 @@ SECTIONS = {  # and what is not given in them
     "throughput": set(),
     "trainer": set(),
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """Of a command that is not LightningCLI's: wrong words end with one line, and none may be shortened."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(allow_abbrev=False, **given)
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
 
 
 class _UniqueKeys(yaml.SafeLoader):

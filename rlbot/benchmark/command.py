@@ -5,9 +5,10 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rlbot.__main__ import ROOT
+from rlbot.arguments import Parser
 from rlbot.benchmark import clock, curves, peer, tune
 from rlbot.benchmark.measure import measure, summary
 from rlbot.benchmark.table import report
@@ -19,16 +20,9 @@ Every setting of scripts/train.py can be given too (--config, --data.num_envs ..
 WORKLOADS = {"peers": ("base.yaml", "peers.yaml")}
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends with one line, as every command does."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
 def arguments_of(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """This command's own options, and the words that are the train command's."""
-    parser = _Parser("benchmark", description=DESCRIPTION, allow_abbrev=False)
+    parser = Parser(description=DESCRIPTION)
     parser.add_argument("--iterations", type=int, default=5, help="measured in each run, after one to warm up")
     parser.add_argument("--repeats", type=int, default=3, help="runs")
     parser.add_argument("--json", type=Path, help="write the figures to this file")

@@ -7,10 +7,9 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from typing_extensions import override
-
+from rlbot.arguments import Parser
 from rlbot.errors import InputError, TryAgainError
 from rlbot.league.ratings import Ledger, Result, ratings
 from rlbot.play.evaluation import Pairing, evaluate
@@ -23,16 +22,8 @@ A and B are each random, idle, chaser, goalie, a checkpoint file, or a .pt file 
 played, half of the matches each. In 1v2, A is the lone car."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Wrong words end with one line."""
-
-    @override
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
-
-
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("a", metavar="A", help="whom to rate")
     parser.add_argument("b", metavar="B", help="against whom")
     parser.add_argument("--mode", default="1v1", help="1v1, 1v2, 2v2 or 3v3 (default: 1v1)")

@@ -1,0 +1,102 @@
+"""The compare command."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rlbot.arguments import Parser
+from rlbot.compare.figures import check_drawable, plot, table
+from rlbot.compare.judging import judge
+from rlbot.compare.training import Training, train_all
+from rlbot.errors import InputError
+from rlbot.league.opponents import find
+
+DESCRIPTION = """Train each recipe with several seeds, let the bots play whole matches, and draw what was found.
+
+A recipe is a name and the YAML files that stack on configs/base.yaml, joined by commas. Trainings and evaluations that
+are there already are not repeated, so a comparison that was cut short goes on, and recipes can be added to an old one.
+A training is the same if its words and the settings in its files are; modules and checkpoints that they name are not
+looked into."""
+OPPONENTS = ("random", "idle", "chaser")
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = Parser(description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="+", metavar="NAME=FILE[,FILE]", help="what to compare")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each")
+    parser.add_argument("--timesteps", type=int, default=5_000_000, help="of each training")
+    parser.add_argument("--games", type=int, default=200, help="whole matches against each opponent")
+    parser.add_argument("--opponents", nargs="*", default=OPPONENTS, help="of whole matches, beside --reference")
+    parser.add_argument("--reference", metavar="CHECKPOINT", help="another opponent of all")
+    parser.add_argument("--parallel", type=int, default=1, help="trainings side by side")
+    parser.add_argument("--workers", type=int, default=2, help="processes of an evaluation")
+    parser.add_argument("--logs", type=Path, default=Path("logs/compare"), help="folder of the trainings")
+    parser.add_argument("--out", type=Path, required=True, help="writes OUT.json, OUT.svg and OUT.md")
+    parser.add_argument("--train", nargs=argparse.REMAINDER, default=[], help="further words for every training, last")
+    return parser.parse_args(arguments)
+
+
+def _recipes(given: Sequence[str]) -> dict[str, list[str]]:
+    """Files by name.
+
+    Raises:
+        InputError: one is not NAME=FILE[,FILE].
+    """
+    recipes = {}
+    for recipe in given:
+        name, equals, files = recipe.partition("=")
+        if not equals:
+            raise InputError(f"{recipe}: a recipe is NAME=FILE[,FILE]")
+        recipes[name] = files.split(",")
+    return recipes
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Before hours are spent."""
+    numbers = {"games": (given.games, 2), "parallel": (given.parallel, 1), "workers": (given.workers, 1)}
+    numbers |= {"timesteps": (given.timesteps, 1), "seeds": (min(given.seeds), 0)}
+    for option, (value, least) in numbers.items():
+        if value < least:
+            raise InputError(f"--{option} {value}: must be at least {least}")
+    for opponent in (*given.opponents, *([given.reference] if given.reference else [])):
+        find(opponent)
+    check_drawable()
+    if not given.out.name:
+        raise InputError(f"--out {given.out}: must name a file")
+    try:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {given.out}: cannot be written ({error.strerror})") from error
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train, play, write; the exit code.
+
+    Raises:
+        InputError: something given cannot be used; nothing was trained.
+        CallError: a training or an evaluation failed.
+    """
+    given = _parse(arguments)
+    recipes = _recipes(given.recipes)
+    _check(given)
+    words = ["--timesteps", str(given.timesteps), "--seed_everything"]
+    trainings = {
+        (name, seed): Training(given.logs / name / f"seed_{seed}", files, [*words, str(seed), *given.train])
+        for seed in given.seeds
+        for name, files in recipes.items()
+    }
+    train_all(list(trainings.values()), given.parallel)
+    opponents = {Path(opponent).stem: opponent for opponent in given.opponents}
+    if given.reference:
+        opponents["reference"] = given.reference
+    results: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in recipes}
+    for (name, seed), training in trainings.items():
+        results[name][str(seed)] = judge(training, opponents, given.timesteps, given.games, given.workers)
+    texts = {".json": json.dumps(results) + "\n", ".md": table(results) + "\n"}
+    for suffix, text in texts.items():
+        given.out.with_name(given.out.name + suffix).write_text(text, encoding="utf-8")
+    plot(results, given.out.with_name(f"{given.out.name}.svg"))
+    print(texts[".md"], end="")
+    return 0

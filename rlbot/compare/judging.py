@@ -1,0 +1,88 @@
+"""What a training came to: how it learned, and what its bot does in whole matches."""
+
+import hashlib
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
+
+from rlbot.compare import calls
+from rlbot.compare.training import Training
+
+TOUCHES, GOALS = "game/touches_per_minute", "game/goals_per_minute"
+CURVES = {TOUCHES: "touches a minute a car", GOALS: "goals a minute a car"}  # that are kept, and what they mean
+ENOUGH_TOUCHES = 10.0  # a minute a car: "it goes for the ball"
+MARKS = (1_000_000, 2_000_000, 3_500_000)  # timesteps at which touches are read
+WINDOW = 5  # iterations a curve is averaged over before it is judged
+
+Curve = Sequence[tuple[int, float]]  # (timesteps, value) of each iteration
+
+
+def curves(run: Path) -> dict[str, Curve]:
+    """Of a run's folder, by tag."""
+    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in CURVES}
+
+
+def first_reached(curve: Curve, mark: float) -> int | None:
+    """Timesteps at which the mean over the last few iterations first is at least the mark."""
+    for end in range(WINDOW, len(curve) + 1):
+        if statistics.fmean(value for _, value in curve[end - WINDOW : end]) >= mark:
+            return curve[end - 1][0]
+    return None
+
+
+def at(curve: Curve, timesteps: int) -> float | None:
+    """Mean over the last few iterations up to so many timesteps; None where the curve is too short."""
+    values = [value for step, value in curve if step <= timesteps][-WINDOW:]
+    return statistics.fmean(values) if values and curve[-1][0] >= timesteps else None
+
+
+def play(training: Training, name: str, opponent: str, games: int, workers: int) -> dict[str, Any]:
+    """The JSON of the evaluate command against one opponent, which is called ``name`` in the file that keeps it.
+
+    Raises:
+        CallError: the evaluate command failed.
+    """
+    file = training.folder / f"against_{name}.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    played = {"b": opponent, "games": games}
+    played |= {"checkpoint": _digest(training.checkpoint), "opponent": _digest(Path(opponent))}
+    if found | played != found:  # not played yet, or something else
+        words = [str(training.checkpoint), opponent, "--games", str(games), "--workers", str(workers)]
+        calls.call("evaluate", *words, "--json", str(file))
+        found = json.loads(file.read_text(encoding="utf-8")) | played
+        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return found
+
+
+def _digest(file: Path) -> str:
+    """Of a file's content; empty where there is none, as for opponents that are no files."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def judge(training: Training, opponents: Mapping[str, str], timesteps: int, games: int, workers: int) -> dict[str, Any]:
+    """The figures by which recipes are compared, and the curves.
+
+    Args:
+        training: that is done.
+        opponents: of whole matches, by the names they have in the figures.
+        timesteps: at which touches are read, besides ``MARKS``.
+        games: against each opponent.
+        workers: processes that play.
+    """
+    its_curves = curves(training.run)
+    touches = its_curves[TOUCHES]
+    found: dict[str, Any] = {"timesteps_to_10_touches": first_reached(touches, ENOUGH_TOUCHES)}
+    found |= {f"touches_at_{mark}": at(touches, mark) for mark in (*MARKS, timesteps)}
+    for name, opponent in opponents.items():
+        played = play(training, name, opponent, games, workers)
+        goals = played["goals_for"] + played["goals_against"]
+        found[f"win_rate_{name}"] = played["win_rate"]
+        found[f"goal_share_{name}"] = played["goals_for"] / goals if goals else None
+    return found | {"curves": its_curves}

@@ -1,0 +1,88 @@
+"""Recipes are trained, played and drawn by one command."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from rlbot.__main__ import ROOT
+from rlbot.compare import calls
+from rlbot.compare.command import main
+from rlbot.errors import InputError
+
+TINY = """
+model: {hidden_sizes: [8]}
+data: {num_envs: 2, batch_size: 64, minibatch_size: 32, num_workers: 0}
+curriculum: {stages: [{mode: 1v1}]}
+"""
+
+
+def test_comparison_is_written_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    words = [f"tiny={tmp_path / 'tiny.yaml'}", "--seeds", "3", "4", "--timesteps", "320", "--games", "2"]
+    words += ["--opponents", "idle", "--reference", "random", "--workers", "1"]
+    words += ["--logs", str(tmp_path / "logs"), "--out", str(tmp_path / "out" / "found")]
+    assert main(words) == 0
+    found = json.loads((tmp_path / "out" / "found.json").read_text())["tiny"]
+    assert sorted(found) == ["3", "4"]
+    assert [step for step, _ in found["3"]["curves"]["game/goals_per_minute"]] == list(range(64, 321, 64))
+    seeds = [run.read_text().splitlines()[1] for run in sorted((tmp_path / "logs").rglob("config.yaml"))]
+    assert seeds == ["seed_everything: 3", "seed_everything: 4"]
+    for opponent in ("idle", "reference"):
+        played = json.loads((tmp_path / "logs" / "tiny" / "seed_4" / f"against_{opponent}.json").read_text())
+        assert found["4"][f"win_rate_{opponent}"] == played["win_rate"] > played["win_rate_low"]
+    assert not any("chaser" in name for name in found["4"])
+    assert "<svg" in (tmp_path / "out" / "found.svg").read_text()
+    first = capsys.readouterr().out
+    monkeypatch.setattr(calls, "call", lambda *words: pytest.fail("nothing is left to do"))
+    assert main(words) == 0
+    assert first.endswith(capsys.readouterr().out)
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr(calls, "call", lambda *words: called.append(words))
+    words[words.index("random")] = "chaser"  # results against another reference are not this one's
+    assert main(words) == 0
+    assert [call[2] for call in called] == ["chaser", "chaser"]
+
+
+def test_name_of_what_is_written_keeps_its_dots(commands, tmp_path):
+    commands.compare()
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        f"lr0.001.{kind}" for kind in ("json", "md", "svg")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--games", "1"], "--games 1: must be at least 2"),
+        (["--parallel", "0"], "--parallel 0: must be at least 1"),
+        (["--workers", "0"], "--workers 0: must be at least 1"),
+        (["--timesteps", "0"], "--timesteps 0: must be at least 1"),
+        (["--seeds", "1", "-1"], "--seeds -1: must be at least 0"),
+        (["--opponents", "idel"], "opponent='idel' is none of random, idle"),
+        (["--reference", "no.ckpt"], "opponent='no.ckpt' is none of random, idle"),
+        (["--out", "."], "--out .: must name a file"),
+        (["--out", f"{__file__}/x"], f"--out {__file__}/x: cannot be written"),
+        (["--train", "--config", "no.yaml"], "config=no.yaml: cannot be read"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_anything_is_trained(commands, given, message):
+    with pytest.raises(InputError) as refused:
+        commands.compare(*given)
+    assert str(refused.value).startswith(message)
+    assert commands.calls == []
+
+
+def test_without_matplotlib_nothing_is_trained(commands, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(InputError, match="the plot needs matplotlib"):
+        commands.compare()
+    assert commands.calls == []
+
+
+def test_command_says_what_is_wrong_in_one_line(tmp_path):
+    script = str(ROOT / "scripts" / "compare.py")
+    command = [sys.executable, script, "a=configs/1v1.yaml", "--parallel", "0", "--out", str(tmp_path / "found")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "[ERROR] --parallel 0: must be at least 1\n")
