@@ -17,7 +17,7 @@ from rlbot.league.opponents import find_all
 from rlbot.league.ratings import Ledger, Result, ratings
 from rlbot.play.evaluation import Pairing
 from rlbot.play.matches import MatchResult
-from rlbot.play.report import summary
+from rlbot.play.report import Summary, summary
 from rlbot.play.rounds import affordable_games, play_round
 from rlbot.ppo import together
 from rlbot.ppo.module import PPO
@@ -203,7 +203,7 @@ class Evaluation(L.Callback):
             seconds=self.match_seconds, tick_skip=data.game["tick_skip"], each_step=look,
         )  # fmt: skip
 
-    def _summary(self, timesteps: int, opponent: str, results: Sequence[MatchResult]) -> dict[str, Any]:
+    def _summary(self, timesteps: int, opponent: str, results: Sequence[MatchResult]) -> Summary:
         return summary(Pairing(_name(timesteps), opponent, self.mode, 0), results)
 
     def _note(self, results: Sequence[Result], module: PPO, folder: str | None) -> None:
@@ -216,7 +216,7 @@ class Evaluation(L.Callback):
         except OSError as error:
             module.print(f"[ERROR] Results not written to {ledger.path} ({error.strerror}): training goes on")
 
-    def _scalars(self, found: Mapping[str, Mapping[str, Any]], timesteps: int, games: int) -> dict[str, float]:
+    def _scalars(self, found: Mapping[str, Summary], timesteps: int, games: int) -> dict[str, float]:
         """What is logged."""
         scalars = {}
         for tag, one in found.items():

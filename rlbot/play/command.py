@@ -7,14 +7,13 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rlbot.arguments import Parser
 from rlbot.errors import InputError, TryAgainError
 from rlbot.league.ratings import Ledger, Result, ratings
 from rlbot.play.evaluation import Pairing, evaluate
 from rlbot.play.matches import MatchResult
-from rlbot.play.report import is_summary, ratings_table, summary, table
+from rlbot.play.report import Summary, is_summary, ratings_table, summary, table
 
 DESCRIPTION = """Play whole matches of A against B and say how good A is.
 
@@ -86,7 +85,7 @@ def _play(given: argparse.Namespace, pairing: Pairing) -> list[MatchResult]:
         raise
 
 
-def _save(given: argparse.Namespace, found: dict[str, Any]) -> dict[str, str]:
+def _save(given: argparse.Namespace, found: Summary) -> dict[str, str]:
     """Write the ledger and then the JSON; by option, why one could not be written."""
     failed = {}
     if given.ledger is not None:

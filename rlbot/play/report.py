@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -12,14 +12,29 @@ from rlbot.play.evaluation import Interval, Pairing, ratio, wilson
 from rlbot.play.matches import MatchResult
 
 SECONDS_PER_MINUTE = 60.0
-KEYS = (
-    "mode games wins losses draws goals_for goals_against "
-    "win_rate win_rate_low win_rate_high touches_per_minute a b seed"
-)  # of the JSON
 
 
-def summary(pairing: Pairing, results: Sequence[MatchResult]) -> dict[str, Any]:
-    """The JSON of ``evaluate``; a draw is half a win in ``win_rate``, touches are a car's of A."""
+class Summary(TypedDict):
+    """The JSON of ``evaluate``: what A did against B."""
+
+    mode: str
+    games: int
+    wins: int
+    losses: int
+    draws: int
+    goals_for: int
+    goals_against: int
+    win_rate: float  # a draw is half a win
+    win_rate_low: float  # ends of the 95 % interval
+    win_rate_high: float
+    touches_per_minute: float  # of a car of A
+    a: str
+    b: str
+    seed: int
+
+
+def summary(pairing: Pairing, results: Sequence[MatchResult]) -> Summary:
+    """What came out of these matches."""
     wins = sum(result.goals_for > result.goals_against for result in results)
     losses = sum(result.goals_for < result.goals_against for result in results)
     draws = len(results) - wins - losses
@@ -49,7 +64,7 @@ def is_summary(content: bytes) -> bool:
         found = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and found.keys() >= set(KEYS.split())
+    return isinstance(found, dict) and found.keys() >= Summary.__annotations__.keys()
 
 
 def _touches(pairing: Pairing, results: Sequence[MatchResult]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,12 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from side_by_side import in_two_processes
 
+import callbacks.evaluation
 from callbacks import Curriculum, Evaluation, Stage, Stop, Until
 from rlbot.league.opponents import Idle
 from rlbot.league.past_selves import PoolSettings
+from rlbot.league.ratings import Result, ratings
+from rlbot.play.matches import MatchResult
 from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 
@@ -77,6 +80,31 @@ def test_evaluations_are_logged_against_every_opponent(evaluated):
     assert evaluated.out.count("[OK] Evaluation at ") == 4
 
 
+def test_what_is_logged_is_what_the_ledger_says(evaluated):
+    scalars, played = evaluated.scalars(), lines(evaluated.logdir)
+    for opponent in ("random", "idle"):
+        of = [line for line in played if line["b"] == opponent]
+        rates = [(line["wins"] + line["draws"] / 2) / 2 for line in of]
+        assert [rate for _, rate in scalars[f"evaluation/{opponent}/win_rate"]] == rates
+    last = ratings([Result.of(line) for line in played], "1v1")["timesteps_000000000256"]
+    for name, value in zip(("rating", "rating_low", "rating_high"), last, strict=True):
+        assert scalars[f"evaluation/{name}"][-1][1] == pytest.approx(value)
+    assert last.low < last.mean < last.high
+
+
+@pytest.mark.parametrize(("scorer", "goals"), [(0, "goals"), (1, "goals_against")])
+def test_goals_are_logged_for_the_side_that_scored_them(tmp_path, monkeypatch, scorer, goals):
+    result = MatchResult(2 * (scorer == 0), 2 * (scorer == 1), 3, 30.0, False, True)
+    monkeypatch.setattr(callbacks.evaluation, "play_round", lambda *_, **__: {"idle": [result] * 2})
+    noted: list[dict[str, float]] = []
+    monkeypatch.setattr(PPO, "record", lambda self, scalars: noted.append(dict(scalars)))
+    train(tmp_path, small(anchors=["idle"]), timesteps=32)
+    found = {tag: value for one in noted for tag, value in one.items()}
+    other = {"goals": "goals_against", "goals_against": "goals"}[goals]
+    assert (found[f"evaluation/idle/{goals}"], found[f"evaluation/idle/{other}"]) == (2.0, 0.0)
+    assert found["evaluation/touches_per_minute"] == 6.0
+
+
 def test_results_are_in_the_ledger_by_names_that_stay(evaluated):
     assert [(line["a"], line["b"]) for line in lines(evaluated.logdir)][2:6] == [
         ("timesteps_000000000064", "timesteps_000000000000"),
@@ -93,6 +121,7 @@ def test_run_with_evaluation_learns_what_one_without_learns(fit, tmp_path, evalu
     here, there = evaluated.load(), without.load()
     assert all(torch.equal(tensor, there["state_dict"][name]) for name, tensor in here["state_dict"].items())
     assert logged(evaluated, "ppo/") == logged(without, "ppo/")
+    assert len(logged(without, "ppo/")) > 5
     assert logged(without, "evaluation/") == {}
     assert not (without.logdir / "ratings.jsonl").exists()
 

@@ -24,7 +24,7 @@ def scene():
     seen[0, 51:60] = 0.25, -0.25, 0.25, 1, 0, 0, 0, 1, 0  # 2300 uu/s along x, 5.5 rad/s
     seen[0, 60:66] = 1, 0, 0, 0, 0, 1
     seen[0, 72:75] = 0.4, 1, 0
-    seen[0, 75:96] = 0.1, 0, 0, -1, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0.6, 1, 0, 1, 1, 1  # mate 512 ahead
+    seen[0, 75:96] = 0.1, 0, 0, -1, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0.6, 1, 0, 1, 1, 1  # mate 512 ahead, spins at 5.5
     seen[0, 117:138] = 0, 0.1, 0, -2, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0.2, 0, 1, 1, 0, 1
     return seen
 
@@ -55,6 +55,15 @@ def test_pads_are_at_their_places_with_what_they_give_and_whether_they_are_ready
     pads = entities(scene()).kv[0, PADS]
     assert_allclose(pads[0, :8], [0, 0, 0, 0, 1, 2740 / 2300, -1024 / 2300, (70 - 511) / 2300], atol=1e-6)
     assert_allclose(pads[:5, 20:22], [[0.12, 0], [0.12, 1], [0.12, 1], [1, 1], [1, 1]])
+    assert_allclose(pads[:5, 7], (np.array([70, 70, 70, 73, 73]) - 511) / 2300, atol=1e-6)  # small ones lie lower
+
+
+def test_slot_without_a_car_is_neither_mate_nor_opponent():
+    seen = np.concatenate((scene(), scene()))
+    seen[1, 117:138] = 0
+    kv, mask = entities(seen)[1:]
+    assert kv[:, FOE, 1:3].tolist() == [[0, 1], [0, 0]]
+    assert mask[:, FOE].tolist() == [0, 1]
 
 
 def test_car_that_only_others_see_is_masked():
@@ -141,3 +150,13 @@ def test_the_wrapped_module_is_asked_once_for_all_cars():
 
     Nexto(module)(np.zeros((3, 2, 180), np.float32), np.zeros((3, 2), np.float32))
     assert asked[1:] == [(6, 36, 24)]
+
+
+def test_logits_may_have_the_query_s_dimension_too():
+    """(B, 1, 90), as a decoder's output for a query of length one."""
+
+    def module(state):
+        return torch.nn.functional.one_hot(torch.arange(5, 5 + len(state[0])), 90)[:, None].float()
+
+    controls = Nexto(module, deterministic=True)(np.zeros((2, 1, 180), np.float32), np.zeros((2, 1), np.float32))
+    assert np.array_equal(controls[:, 0], TABLE[[5, 6]])

@@ -11,16 +11,19 @@ from rlbot.game.endings import Clock, Scored
 from rlbot.game.match import Match
 from rlbot.game.observations import (
     BALL_POSITION,
+    BALL_VELOCITY,
     OWN_BALL,
     OWN_FORWARD,
     OWN_ON_GROUND,
     OWN_POSITION,
     OWN_UP,
+    OWN_VELOCITY,
     POSITION,
 )
 from rlbot.game.starts import Kickoff, Start
 from rlbot.league.opponents import SCRIPTED, Chaser, Goalie, Idle, Random, find
 from rlbot.ppo.module import PPO
+from rlbot.sim.state import BALL_MAX_SPEED, CAR_MAX_SPEED
 
 
 @pytest.mark.parametrize("name", SCRIPTED)
@@ -55,6 +58,13 @@ def test_the_chaser_turns_to_the_side_the_ball_is_on():
     assert chase(0, -1) == [1, -1, 0, 0, 0, 0, 0, 1]
     assert chase(-1, 0.1)[1] == 1
     assert chase(0.5, 0.5, on_ground=False)[3] == 1
+
+
+@pytest.mark.parametrize(("angle", "boost", "handbrake"), [(0.3, 1, 0), (0.5, 0, 0), (1.4, 0, 0), (1.6, 0, 1)])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_the_chaser_boosts_at_a_ball_before_it_and_slides_round_to_one_behind(angle, boost, handbrake, side):
+    assert chase(np.cos(angle), side * np.sin(angle))[6:] == [boost, handbrake]
+    assert chase(np.cos(angle), side * np.sin(angle), on_ground=False)[7] == 0
 
 
 class Placed(Start):
@@ -161,6 +171,45 @@ def test_the_goalie_does_not_drive_a_ball_behind_it_into_its_goal():
     )
     seen[..., OWN_FORWARD], seen[..., OWN_UP], seen[..., OWN_ON_GROUND] = (0, -1, 0), (0, 0, 1), 1
     assert 0 < Goalie()(seen, np.zeros((1, 1)))[0, 0, 1] < 0.9
+
+
+def guard(place, velocity=(0, 0, 0), forward=(0, -1, 0), ball=(0, 3000, 93)):
+    """What the goalie does in a car at ``place``, whose post is at (0, -4620, 17) for a ball in the middle."""
+    seen = np.zeros((1, 1, 180), np.float32)
+    seen[..., BALL_POSITION], seen[..., OWN_POSITION] = (np.array(spot) * POSITION for spot in (ball, place))
+    seen[..., OWN_VELOCITY] = np.array(velocity) / CAR_MAX_SPEED
+    seen[..., OWN_FORWARD], seen[..., OWN_UP], seen[..., OWN_ON_GROUND] = forward, (0, 0, 1), 1
+    return Goalie()(seen, np.zeros((1, 1)))[0, 0]
+
+
+@pytest.mark.parametrize(
+    ("away", "speed", "throttle"),
+    [(200, 0, 1), (200, 150, 0.5), (200, 300, 0), (200, 450, -0.5), (100, 0, 0), (100, 150, -0.5), (1600, 2300, 0)],
+)
+def test_the_goalie_slows_down_before_its_post(away, speed, throttle):
+    """It wants 1.5 uu/s for each uu that is left, and to stand within 150."""
+    assert guard((0, -4620 + away, 17), velocity=(0, -speed, 0))[0] == pytest.approx(throttle, abs=1e-3)
+
+
+@pytest.mark.parametrize("aside", [-400, 400])
+def test_the_goalie_reverses_to_a_post_that_is_not_far_behind(aside):
+    """Reversing, a car's tail swings to the side it steers away from."""
+    near = guard((aside, -4000, 17), forward=(0, 1, 0))
+    assert near[0] == -1
+    assert near[1] == np.sign(aside)  # facing +y, the middle is on the right of a car at +x
+    assert near[7] == 0
+    assert guard((0, -3000, 17), forward=(0, 1, 0))[[0, 7]].tolist() == [1, 1]  # farther: it turns round
+
+
+def test_the_goalie_meets_a_ball_where_it_will_be():
+    """The ball rolls across in front of it: it steers to where it goes, not to where it is."""
+    ball = (-800, -3000, 93)
+    seen = np.zeros((1, 1, 180), np.float32)
+    seen[..., BALL_POSITION], seen[..., OWN_POSITION] = (np.array(p) * POSITION for p in (ball, (0, -4620, 17)))
+    seen[..., OWN_FORWARD], seen[..., OWN_UP], seen[..., OWN_ON_GROUND] = (0, 1, 0), (0, 0, 1), 1
+    still = Goalie()(seen, np.zeros((1, 1)))[0, 0, 1]
+    seen[..., BALL_VELOCITY] = 1200 / BALL_MAX_SPEED, 0, 0
+    assert still * Goalie()(seen, np.zeros((1, 1)))[0, 0, 1] < 0
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():

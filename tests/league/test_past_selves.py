@@ -62,6 +62,20 @@ def test_results_fade_by_half_in_a_half_life(selves):
     assert selves.win_rate(name(100)) == pytest.approx(6 / 12)
 
 
+def test_results_of_one_that_is_gone_are_forgotten(selves):
+    selves.count({f"pool/{name(200)}": (8.0, 8.0)}, 1)
+    selves.add(PPO(hidden_sizes=(8,)), 400)  # one too many: 200 goes
+    selves.count({}, 1)
+    assert selves.results == {}
+
+
+def test_only_those_who_play_are_held_in_memory(selves):
+    for drawn in ([name(100), name(200)], [name(300)]):
+        selves.deal = drawn
+        pool, _ = selves.opponent([1])
+        assert list(pool.members) == drawn
+
+
 def test_hard_ones_are_drawn_more_often_and_nobody_is_forgotten(selves):
     selves.count({f"pool/{name(100)}": (96.0, 96.0), f"pool/{name(200)}": (0.0, 96.0)}, 1)
     drawn = []

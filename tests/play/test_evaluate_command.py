@@ -43,6 +43,9 @@ def test_table_gives_people_the_same_with_intervals():
     lines = table(Pairing("x", "y", "1v1", 7), PLAYED).splitlines()
     assert lines[2] == "1v1, 4 matches (2 with A blue), 2 won, 1 lost, 1 drawn, 2 with overtime"
     assert lines[4].split()[:7] == ["win", "rate,", "draws", "as", "half,", "%", "62.50"]
+    for line in lines[4:]:
+        value, low, _, high = line[28:].split()
+        assert float(low) < float(value) < float(high)
     assert [line[:28].strip() for line in lines[5:]] == [
         "goals a match",
         "goals conceded a match",
