@@ -6,16 +6,7 @@ python scripts/benchmark.py --tune
 python scripts/benchmark.py --curves docs/speed
 """
 
-import sys
-
-try:
-    from rlbot.launch import run
-except ImportError as error:
-    missing = isinstance(error, ModuleNotFoundError)
-    print(
-        f"[ERROR] {error}" + (": install with 'python -m pip install -e .' first" if missing else ""), file=sys.stderr
-    )
-    sys.exit(2)
+from _start import start
 
 if __name__ == "__main__":
-    run("rlbot.benchmark.command:main", sys.argv[1:])
+    start("rlbot.benchmark.command:main")

@@ -10,6 +10,7 @@ import textwrap
 import pytest
 import torch
 
+from rlbot.__main__ import ROOT
 from rlbot.errors import BrokenTrainingError, InputError, TryAgainError
 from rlbot.launch import run, say_error
 from rlbot.sim.meshes import MeshError
@@ -128,3 +129,20 @@ def test_rlbot_without_a_verb_lists_the_verbs(words):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "train" in done.stderr
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate", "compare", "benchmark"])
+def test_script_without_the_package_says_how_to_install_it(tmp_path, script):
+    """``-S``: nothing that was installed is found."""
+    command = [sys.executable, "-S", str(ROOT / "scripts" / f"{script}.py")]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    cure = "No module named 'rlbot': install with 'python -m pip install -e .' first"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"[ERROR] {cure}\n")
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "compare", "benchmark"])
+def test_command_s_verbs_are_its_scripts_from_any_folder(tmp_path, verb):
+    done = subprocess.run([sys.executable, "-m", "rlbot", verb, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"usage: {verb}.py " in done.stdout
