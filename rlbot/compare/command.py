@@ -17,8 +17,8 @@ DESCRIPTION = """Train each recipe with several seeds, let the bots play whole m
 
 A recipe is a name and the YAML files that stack on configs/base.yaml, joined by commas. Trainings and evaluations that
 are there already are not repeated, so a comparison that was cut short goes on, and recipes can be added to an old one.
-A training is the same if its words and the settings in its files are; modules and checkpoints that they name are not
-looked into."""
+A training is the same if its words are, and what is in the YAML files, the modules (--allow) and the checkpoint
+(--ckpt_path) that they name; files that are named inside a YAML are not looked into."""
 OPPONENTS = ("random", "idle", "chaser")
 
 

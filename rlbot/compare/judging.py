@@ -1,6 +1,5 @@
 """What a training came to: how it learned, and what its bot does in whole matches."""
 
-import hashlib
 import json
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 )
 
 from rlbot.compare import calls
-from rlbot.compare.training import Training
+from rlbot.compare.training import Training, digest
 
 TOUCHES, GOALS = "game/touches_per_minute", "game/goals_per_minute"
 CURVES = {TOUCHES: "touches a minute a car", GOALS: "goals a minute a car"}  # that are kept, and what they mean
@@ -52,18 +51,13 @@ def play(training: Training, name: str, opponent: str, games: int, workers: int)
     file = training.folder / f"against_{name}.json"
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     played = {"b": opponent, "games": games}
-    played |= {"checkpoint": _digest(training.checkpoint), "opponent": _digest(Path(opponent))}
+    played |= {"checkpoint": digest(training.checkpoint), "opponent": digest(Path(opponent))}
     if found | played != found:  # not played yet, or something else
         words = [str(training.checkpoint), opponent, "--games", str(games), "--workers", str(workers)]
         calls.call("evaluate", *words, "--json", str(file))
         found = json.loads(file.read_text(encoding="utf-8")) | played
         file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found
-
-
-def _digest(file: Path) -> str:
-    """Of a file's content; empty where there is none, as for opponents that are no files."""
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 def judge(training: Training, opponents: Mapping[str, str], timesteps: int, games: int, workers: int) -> dict[str, Any]:

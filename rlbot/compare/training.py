@@ -1,16 +1,51 @@
 """Trainings by the real train command: reused where they are the same, gone on with where they were cut short."""
 
+import hashlib
 import itertools
 import json
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 from rlbot.__main__ import ROOT
 from rlbot.arguments import read_yaml
 from rlbot.compare import calls
 from rlbot.errors import InputError
+
+
+def digest(*files: Path) -> str:
+    """Of what is in the files; empty where one is none, as for opponents that have a name."""
+    found = hashlib.sha256()
+    for file in files:
+        if not file.is_file():
+            return ""
+        found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+def _module(name: str) -> str:
+    """Of a module that the train command may import, from where it is run or from what is installed: what it holds."""
+    spec = PathFinder.find_spec(name.partition(".")[0], [str(Path.cwd()), *sys.path])
+    if spec is None:
+        raise InputError(f"--allow {name}: there is no such module here")
+    files = [file for folder in spec.submodule_search_locations or () for file in Path(folder).rglob("*.py")]
+    return digest(*sorted(files or [Path(spec.origin or "")]))
+
+
+def _checkpoint(name: str) -> str:
+    return digest(Path(name)) or name
+
+
+CONTENTS: Mapping[str, Callable[[str], Any]] = {  # of what a word names, by the option before it
+    "--config": read_yaml,
+    "-c": read_yaml,
+    "--allow": _module,
+    "--ckpt_path": _checkpoint,
+}
 
 
 class Training:
@@ -38,16 +73,15 @@ class Training:
         return self.run / "checkpoints" / "last.ckpt"
 
     def _what(self) -> str:
-        """What is trained: the words, each file's settings in place of its name.
+        """What is trained: the words, with what they name in place of the name.
 
         Raises:
-            InputError: a file cannot be read.
+            InputError: a file cannot be read, or there is no such module.
         """
         words: list[str] = []
         for word in self._words:
-            words += word.split("=", 1) if word.startswith("--config=") else [word]
-        pairs = itertools.pairwise(["", *words])
-        what = [read_yaml(word) if before in ("--config", "-c") else word for before, word in pairs]
+            words += word.split("=", 1) if word.partition("=")[0] in CONTENTS else [word]
+        what = [CONTENTS.get(before, str)(word) for before, word in itertools.pairwise(["", *words])]
         return json.dumps(what, indent=1, default=str) + "\n"
 
     def is_done(self) -> bool:

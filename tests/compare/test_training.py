@@ -49,6 +49,32 @@ def test_files_among_the_further_words_count_by_their_settings(commands, tmp_pat
         commands.compare("--train", *given)
 
 
+@pytest.mark.parametrize("file", ["my_rewards.py", "my_rewards/__init__.py", "my_rewards/parts/terms.py"])
+@pytest.mark.parametrize("given", [["--allow", "my_rewards"], ["--allow=my_rewards"]])
+def test_modules_count_by_what_is_in_them(commands, tmp_path, monkeypatch, file, given):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="--allow my_rewards: there is no such module here"):
+        commands.compare("--train", *given)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("one = 1", encoding="utf-8")
+    assert commands.compare("--train", *given) == ["train", "evaluate"]
+    assert commands.compare("--train", *given) == []
+    (tmp_path / file).write_text("one = 2", encoding="utf-8")
+    with pytest.raises(InputError, match="holds another training"):
+        commands.compare("--train", *given)
+
+
+def test_checkpoint_that_was_begun_with_counts_by_what_is_in_it(commands, tmp_path):
+    given = ["--train", "--ckpt_path", str(tmp_path / "five.ckpt")]
+    (tmp_path / "five.ckpt").write_bytes(b"one")
+    assert commands.compare(*given) == ["train", "evaluate"]
+    (tmp_path / "five.ckpt").rename(tmp_path / "moved.ckpt")
+    assert commands.compare("--train", "--ckpt_path", str(tmp_path / "moved.ckpt")) == []
+    (tmp_path / "five.ckpt").write_bytes(b"another")
+    with pytest.raises(InputError, match="holds another training"):
+        commands.compare(*given)
+
+
 @pytest.mark.parametrize("file", ["trained", "config.yaml"])
 def test_training_of_an_earlier_version_or_by_hand_is_not_reused(commands, file):
     (commands.seed / "checkpoints").mkdir(parents=True)
