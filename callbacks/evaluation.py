@@ -51,7 +51,7 @@ class Evaluation(L.Callback):
         games: matches against each opponent, even; fewer where they would cost too much.
         anchors: opponents by name, or files; at least one. Their names are in the logged tags.
         num_past_selves: opponents from the run's own past, spread evenly over it.
-        mode: 1v1 or 2v2.
+        mode: 1v1 or 2v2; null for 2v2 while a 2v2 stage is played, and 1v1 before. Ratings are of a mode.
         match_seconds: game time of a match, and at most of its overtime.
         max_share: of the run's wall time that evaluations may take; null for no limit.
 
@@ -65,7 +65,7 @@ class Evaluation(L.Callback):
         games: int = 20,
         anchors: Sequence[str] = ("random", "idle", "chaser"),
         num_past_selves: int = 2,
-        mode: Literal["1v1", "2v2"] = "1v1",
+        mode: Literal["1v1", "2v2"] | None = None,
         match_seconds: float = 300.0,
         max_share: float | None = 0.05,
     ) -> None:
@@ -90,7 +90,7 @@ class Evaluation(L.Callback):
         self._due_since = 0  # timesteps; 0: not due
         self._spent = self._elapsed = 0.0  # seconds of evaluations, and of the run up to the resume
         an_arena, a_second = FIRST_GUESS
-        self._seconds_a_match = an_arena + a_second * match_seconds * MODES[mode][0]
+        self._seconds_a_match = an_arena + a_second * match_seconds  # of 1v1; with more cars it is as much for each
         self._results: list[Result] = []
         self._begun = time.monotonic()
 
@@ -145,31 +145,34 @@ class Evaluation(L.Callback):
         """Play if the time allows it; None puts it off."""
         begun = time.monotonic()
         timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
+        mode = self.mode or _mode_of_the_stage(trainer)
         past = self._past_selves(trainer, timesteps)
         num_opponents = len(self._anchors) + len(past)
         budget = None if self.max_share is None else self.max_share * self._run_seconds - self._spent
         wanted = self.games if budget is None or self._results else 2 * max(self.games // FIRST_SHARE // 2, 1)
-        games = affordable_games(wanted, num_opponents, self._seconds_a_match, budget)
+        games = affordable_games(wanted, num_opponents, self._seconds_a_match * MODES[mode][0], budget)
         if games == 0:
             return None
         try:
             with torch.random.fork_rng(devices=[]), one_torch_thread():
-                played = self._play(trainer, module, past, games)
+                played = self._play(trainer, module, past, mode, games)
         except _StoppedError:
             return None
         except Exception as error:  # whatever it is, training is worth more
             module.print(f"[ERROR] No evaluation at {timesteps} timesteps ({error!r}): training goes on")
             return Found({}, {})
         seconds = time.monotonic() - begun
-        self._seconds_a_match = seconds / (games * num_opponents)
+        self._seconds_a_match = seconds / (games * num_opponents * MODES[mode][0])
         named = {**{name: name for name in self._anchors}, **{tag: file.stem for tag, file in past.items()}}
-        found = {tag: self._summary(timesteps, named[tag], results) for tag, results in played.items()}
+        found = {
+            tag: summary(Pairing(_name(timesteps), named[tag], mode, 0), results) for tag, results in played.items()
+        }
         self._note([Result.of(one) for one in found.values()], module, folder)
-        scalars = self._scalars(found, timesteps, games)
+        scalars = self._scalars(found, timesteps, mode, games)
         low, rating, high = (scalars[f"evaluation/rating{end}"] for end in ("_low", "", "_high"))
         wins = ", ".join(f"{100 * one['win_rate']:.0f} % against {tag}" for tag, one in found.items())
         module.print(
-            f"[OK] Evaluation at {timesteps} timesteps: rating {rating:.1f} ({low:.1f} to {high:.1f}), "
+            f"[OK] Evaluation at {timesteps} timesteps in {mode}: rating {rating:.1f} ({low:.1f} to {high:.1f}), "
             f"wins {wins} ({games} matches each, {seconds:.1f} s)"
         )
         return Found(scalars, {name: found[name]["win_rate_low"] for name in self._anchors})
@@ -186,7 +189,7 @@ class Evaluation(L.Callback):
         return {f"past_self_{i}": files[steps] for i, steps in enumerate(nearest, 1)}
 
     def _play(
-        self, trainer: L.Trainer, module: PPO, past: Mapping[str, Path], games: int
+        self, trainer: L.Trainer, module: PPO, past: Mapping[str, Path], mode: str, games: int
     ) -> dict[str, list[MatchResult]]:
         data, callbacks = trainer.datamodule, trainer.callbacks  # type: ignore[attr-defined]
         thawed = {tag: _thaw(file, module) for tag, file in past.items()}
@@ -199,12 +202,9 @@ class Evaluation(L.Callback):
         seed = int(np.random.SeedSequence([torch.initial_seed() % 2**63, data.timesteps]).generate_state(1)[0])
         policy = FrozenPolicy(module.policy, "the present policy")
         return play_round(
-            policy, opponents, games, self.mode, seed,
+            policy, opponents, games, mode, seed,
             seconds=self.match_seconds, tick_skip=data.game["tick_skip"], each_step=look,
         )  # fmt: skip
-
-    def _summary(self, timesteps: int, opponent: str, results: Sequence[MatchResult]) -> Summary:
-        return summary(Pairing(_name(timesteps), opponent, self.mode, 0), results)
 
     def _note(self, results: Sequence[Result], module: PPO, folder: str | None) -> None:
         """Keep the results, and write them to the ledger."""
@@ -216,7 +216,7 @@ class Evaluation(L.Callback):
         except OSError as error:
             module.print(f"[ERROR] Results not written to {ledger.path} ({error.strerror}): training goes on")
 
-    def _scalars(self, found: Mapping[str, Summary], timesteps: int, games: int) -> dict[str, float]:
+    def _scalars(self, found: Mapping[str, Summary], timesteps: int, mode: str, games: int) -> dict[str, float]:
         """What is logged."""
         scalars = {}
         for tag, one in found.items():
@@ -224,7 +224,7 @@ class Evaluation(L.Callback):
             scalars[f"evaluation/{label}/win_rate"] = one["win_rate"]
             scalars[f"evaluation/{label}/goals"] = one["goals_for"] / games
             scalars[f"evaluation/{label}/goals_against"] = one["goals_against"] / games
-        rating = ratings(self._results, self.mode)[_name(timesteps)]
+        rating = ratings(self._results, mode)[_name(timesteps)]
         touches = [one["touches_per_minute"] for one in found.values()]
         return scalars | {
             "evaluation/rating": rating.mean,
@@ -234,6 +234,13 @@ class Evaluation(L.Callback):
             "evaluation/games": games,
             "evaluation/put_off_timesteps": timesteps - self._due_since,
         }
+
+
+def _mode_of_the_stage(trainer: L.Trainer) -> str:
+    """The matches that tell most of it: in 1v2 the learner is alone, as in 1v1."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    curriculum = next((callback for callback in callbacks if hasattr(callback, "stage_name")), None)
+    return "2v2" if getattr(curriculum, "stage_name", "") == "2v2" else "1v1"
 
 
 def _thaw(file: Path, module: PPO) -> FrozenPolicy | None:

@@ -94,7 +94,7 @@ def test_mistyped_key_of_each_section_of_each_shipped_yaml_is_named(fit, tmp_pat
         ("total_timesteps: 1.0e+6", "total_timesteps: Expected int. Got value: 1000000.0 (write 1000000)"),
         ("device: null", "device"),
         ("model: {clip: null}", "model.clip: Expected float. Got value: None"),
-        ("evaluation: {mode: null}", "evaluation.mode"),
+        ("evaluation: {games: null}", "evaluation.games"),
         ("data: {act_on: null}", "data.act_on"),
         ("device: 5", "device"),
         ("logdir: 5", "logdir"),

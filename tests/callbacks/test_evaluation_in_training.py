@@ -140,6 +140,28 @@ def test_resumed_run_has_the_same_pool_ratings_and_stage(fit, tmp_path, evaluate
     assert run.scalars()["evaluation/rating"] == evaluated.scalars()["evaluation/rating"]
 
 
+@pytest.mark.parametrize(
+    ("words", "modes"),
+    [((), ["1v1", "1v1", "2v2"]), (("--evaluation.mode=1v1",), ["1v1"] * 3), (("--evaluation.mode=2v2",), ["2v2"] * 3)],
+)
+def test_matches_are_of_the_stage_unless_a_mode_is_given(fit, tmp_path, words, modes):
+    stages = """[{mode: 1v1, from_timesteps: 0}, {mode: 1v2, opponent: checkpoint, from_timesteps: 64},
+        {mode: 2v2, from_timesteps: 128}]"""
+    run = fit(tmp_path, OFTEN, f"--curriculum.stages={stages}", *words, "--timesteps=192")
+    assert [line["mode"] for line in lines(run.logdir) if line["b"] == "idle"] == modes
+    shown = [line for line in run.out.splitlines() if line.startswith("[OK] Evaluation at ")]
+    assert [mode for mode, line in zip(modes, shown, strict=True) if f" timesteps in {mode}: " in line] == modes
+
+
+def test_matches_with_more_cars_are_thought_to_cost_as_much_a_car(tmp_path, monkeypatch):
+    asked: list[float] = []
+    affordable = callbacks.evaluation.affordable_games
+    monkeypatch.setattr(callbacks.evaluation, "affordable_games", lambda *a: asked.append(a[2]) or affordable(*a))
+    for mode in ("1v1", "2v2"):
+        train(tmp_path, small(mode=mode), timesteps=32)
+    assert asked[1] == 2 * asked[0]
+
+
 def test_randomness_and_threads_are_left_as_they_were(tmp_path):
     notes: list[Any] = []
     threads = torch.get_num_threads()
@@ -202,7 +224,7 @@ def test_past_self_that_cannot_be_read_is_left_out(fit, tmp_path, evaluated, dam
     run = fit(tmp_path, *words, "--ckpt_path=last")
     shown = [line for line in run.out.splitlines() if line.startswith("[ERROR] Not evaluated against: ")]
     assert (run.code, len(shown)) == (0, 2)
-    assert "[OK] Evaluation at 320 timesteps" in run.out
+    assert "[OK] Evaluation at 320 timesteps in 1v1" in run.out
 
 
 def both(folder: str, stages: list[Stage]) -> dict[str, Any]:
