@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from typing_extensions import override
 
+from callbacks.stages import present
 from rlbot.errors import BrokenTrainingError, TryAgainError
 from rlbot.runs import LAST, numbered_checkpoints, numbered_name
 
@@ -80,11 +81,11 @@ class TimestepCheckpoint(Checkpoint):
 
     @override
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        curriculum = next((c for c in trainer.callbacks if hasattr(c, "stage_name")), None)  # type: ignore[attr-defined]
+        _, stage = present(trainer.callbacks)  # type: ignore[attr-defined]
         checkpoint["metadata"] = {
             "username": self.username,
             "timesteps": _timesteps(trainer),
-            "stage": getattr(curriculum, "stage_name", ""),
+            "stage": stage,
             "vectorized": True,
             "optimized": True,
             "precision": str(trainer.precision),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from typing_extensions import override
 
+from callbacks.stages import present
 from rlbot.errors import InputError
 from rlbot.game.match import MODES, Opponent
 from rlbot.league.frozen import FrozenPolicy
@@ -238,9 +239,8 @@ class Evaluation(L.Callback):
 
 def _mode_of_the_stage(trainer: L.Trainer) -> str:
     """The matches that tell most of it: in 1v2 the learner is alone, as in 1v1."""
-    callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    curriculum = next((callback for callback in callbacks if hasattr(callback, "stage_name")), None)
-    return "2v2" if getattr(curriculum, "stage_name", "") == "2v2" else "1v1"
+    _, stage = present(trainer.callbacks)  # type: ignore[attr-defined]
+    return "2v2" if stage == "2v2" else "1v1"
 
 
 def _thaw(file: Path, module: PPO) -> FrozenPolicy | None:

@@ -5,6 +5,7 @@ from typing import Any
 import lightning as L  # noqa: N812
 from typing_extensions import override
 
+from callbacks.stages import present
 from rlbot.game.statistics import GAIN
 from rlbot.ppo.module import PPO
 
@@ -66,11 +67,11 @@ class RewardLedger(L.Callback):
             return
         horizon = 1 / max(1 - pl_module.gamma, 1e-6)
         pl_module.record({tag.replace(GAIN, "return/"): total / steps * horizon for tag, (total, _) in gains.items()})
-        curriculum = next((c for c in trainer.callbacks if hasattr(c, "stage_name")), None)  # type: ignore[attr-defined]
+        stage, _ = present(trainer.callbacks)  # type: ignore[attr-defined]
         goals, minutes = iteration.statistics[GOALS]
         counted = {"timesteps": iteration.timesteps, "goals": goals, "minutes": minutes, "steps": steps}
         counted |= {tag: total for tag, (total, _) in gains.items()}
-        for line in self.judge(getattr(curriculum, "index", 0), counted, horizon):
+        for line in self.judge(stage, counted, horizon):
             pl_module.print(f"[WARN] {line}")
 
     def judge(self, stage: int, counted: Totals, horizon: float) -> list[str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -106,6 +106,12 @@ class Stage:
 def default_stages() -> list[Stage]:
     """The plan of ``configs/base.yaml``."""
     return [Stage("1v1"), Stage("1v2", "checkpoint", 2_000_000), Stage("2v2", "selfplay", 3_500_000)]
+
+
+def present(callbacks: Iterable[object]) -> tuple[int, str]:
+    """Index and mode of the stage that a run's callbacks say is played; 0 and empty without a curriculum."""
+    curriculum = next((callback for callback in callbacks if hasattr(callback, "stage_name")), None)
+    return getattr(curriculum, "index", 0), getattr(curriculum, "stage_name", "")
 
 
 def by_results(stages: Sequence[Stage]) -> bool:

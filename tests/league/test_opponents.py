@@ -173,11 +173,14 @@ def test_the_goalie_does_not_drive_a_ball_behind_it_into_its_goal():
     assert 0 < Goalie()(seen, np.zeros((1, 1)))[0, 0, 1] < 0.9
 
 
-def guard(place, velocity=(0, 0, 0), forward=(0, -1, 0), ball=(0, 3000, 93)):
+def guard(place, velocity=(0, 0, 0), forward=(0, -1, 0), ball=(0, 3000, 93), rolls=(0, 0, 0)):
     """What the goalie does in a car at ``place``, whose post is at (0, -4620, 17) for a ball in the middle."""
     seen = np.zeros((1, 1, 180), np.float32)
     seen[..., BALL_POSITION], seen[..., OWN_POSITION] = (np.array(spot) * POSITION for spot in (ball, place))
-    seen[..., OWN_VELOCITY] = np.array(velocity) / CAR_MAX_SPEED
+    seen[..., OWN_VELOCITY], seen[..., BALL_VELOCITY] = (
+        np.array(velocity) / CAR_MAX_SPEED,
+        np.array(rolls) / BALL_MAX_SPEED,
+    )
     seen[..., OWN_FORWARD], seen[..., OWN_UP], seen[..., OWN_ON_GROUND] = forward, (0, 0, 1), 1
     return Goalie()(seen, np.zeros((1, 1)))[0, 0]
 
@@ -193,7 +196,7 @@ def test_the_goalie_slows_down_before_its_post(away, speed, throttle):
 
 @pytest.mark.parametrize("aside", [-400, 400])
 def test_the_goalie_reverses_to_a_post_that_is_not_far_behind(aside):
-    """Reversing, a car's tail swings to the side it steers away from."""
+    """Reversing, a car's tail goes to the side it steers to."""
     near = guard((aside, -4000, 17), forward=(0, 1, 0))
     assert near[0] == -1
     assert near[1] == np.sign(aside)  # facing +y, the middle is on the right of a car at +x
@@ -203,13 +206,8 @@ def test_the_goalie_reverses_to_a_post_that_is_not_far_behind(aside):
 
 def test_the_goalie_meets_a_ball_where_it_will_be():
     """The ball rolls across in front of it: it steers to where it goes, not to where it is."""
-    ball = (-800, -3000, 93)
-    seen = np.zeros((1, 1, 180), np.float32)
-    seen[..., BALL_POSITION], seen[..., OWN_POSITION] = (np.array(p) * POSITION for p in (ball, (0, -4620, 17)))
-    seen[..., OWN_FORWARD], seen[..., OWN_UP], seen[..., OWN_ON_GROUND] = (0, 1, 0), (0, 0, 1), 1
-    still = Goalie()(seen, np.zeros((1, 1)))[0, 0, 1]
-    seen[..., BALL_VELOCITY] = 1200 / BALL_MAX_SPEED, 0, 0
-    assert still * Goalie()(seen, np.zeros((1, 1)))[0, 0, 1] < 0
+    still, rolling = (guard((0, -4620, 17), (0, 0, 0), (0, 1, 0), (-800, -3000, 93), (vx, 0, 0)) for vx in (0, 1200))
+    assert still[1] * rolling[1] < 0
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
