@@ -134,12 +134,12 @@ def _play_in_processes(
             if progress is not None:
                 progress(done)
         played = [result for future in futures for result in future.result()]
-    except BrokenProcessPool as error:
-        raise TryAgainError("a worker process was killed, as when memory is short: fewer --workers") from error
-    except BaseException:  # a signal, or an opponent that failed: nothing that was begun is waited for
-        pool.shutdown(wait=False, cancel_futures=True)
+    except BaseException as error:  # a signal, a killed process, an opponent that failed: nothing is finished
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
+        pool.shutdown(cancel_futures=True)  # and its thread is waited for: Python's exit would run into it
+        if isinstance(error, BrokenProcessPool):
+            raise TryAgainError("a worker process was killed, as when memory is short: fewer --workers") from error
         raise
     pool.shutdown()
     return played

@@ -1,9 +1,11 @@
 """Intervals by hand, and the same results from any number of processes, none of which outlives the command."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -11,7 +13,7 @@ import psutil
 import pytest
 
 from rlbot.__main__ import ROOT
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.play import evaluation
 from rlbot.play.evaluation import Pairing, evaluate, ratio, wilson
 
@@ -88,3 +90,19 @@ def test_no_process_outlives_the_command_and_a_killed_one_ends_it(signum, victim
     assert (process.returncode, "Traceback" in error) == (code, False)
     assert ("[ERROR] a worker process was killed" in error) == (victim == "worker")
     wait_until(lambda: not psutil.wait_procs(begun, timeout=0)[1])
+
+
+def test_no_thread_of_the_pool_outlives_a_killed_worker():
+    others = threading.enumerate(), multiprocessing.active_children()
+
+    def kill_one():
+        wait_until(lambda: len(set(multiprocessing.active_children()) - set(others[1])) == 2)
+        (set(multiprocessing.active_children()) - set(others[1])).pop().kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(TryAgainError, match="a worker process was killed"):
+        evaluate(Pairing("idle", "idle", "1v1", 1), 400, workers=2)
+    killer.join()
+    assert not set(threading.enumerate()) - set(others[0])
+    assert not set(multiprocessing.active_children()) - set(others[1])
