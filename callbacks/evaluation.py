@@ -23,7 +23,7 @@ from rlbot.play.rounds import affordable_games, play_round
 from rlbot.ppo import together
 from rlbot.ppo.module import PPO
 from rlbot.ppo.rollout import one_torch_thread
-from rlbot.runs import numbered_name
+from rlbot.runs import NUMBERED, numbered_name
 
 FIRST_GUESS = 0.1, 0.5 / 300  # seconds for an arena, and for a second of a 1v1 match, until some were measured
 FIRST_SHARE = 5  # the first evaluation plays one in so many of the matches: it finds out what they cost
@@ -120,6 +120,9 @@ class Evaluation(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if data.plays_rocket_league and not data.sees_the_default:
             pl_module.print("[OK] No evaluation: its opponents know the default observation only")
+        folder = trainer.log_dir  # asks all processes
+        if trainer.is_global_zero:
+            self._drop_later(data.timesteps, folder, pl_module)
 
     @override
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -210,12 +213,23 @@ class Evaluation(L.Callback):
     def _note(self, results: Sequence[Result], module: PPO, folder: str | None) -> None:
         """Keep the results, and write them to the ledger."""
         self._results = [*self._results, *results][-RATED_RESULTS:]
-        ledger = Ledger(Path(folder or ".", "ratings.jsonl"))
+        ledger = _ledger(folder)
         try:
             for result in results:
                 ledger.add(result)
         except OSError as error:
             module.print(f"[ERROR] Results not written to {ledger.path} ({error.strerror}): training goes on")
+
+    def _drop_later(self, timesteps: int, folder: str | None, module: L.LightningModule) -> None:
+        """Take out of the ledger what was noted after the checkpoint that the run goes on from, as in TensorBoard."""
+        ledger = _ledger(folder)
+        try:
+            number = ledger.drop(lambda result: _timesteps(result.a) > timesteps)
+        except (OSError, InputError) as error:
+            module.print(f"[ERROR] Later results stay in {ledger.path} ({error}): training goes on")
+        else:
+            if number:
+                module.print(f"[OK] Dropped from {ledger.path}: {number} results noted after {timesteps} timesteps")
 
     def _scalars(self, found: Mapping[str, Summary], timesteps: int, mode: str, games: int) -> dict[str, float]:
         """What is logged."""
@@ -249,6 +263,16 @@ def _thaw(file: Path, module: PPO) -> FrozenPolicy | None:
     except InputError as error:
         module.print(f"[ERROR] Not evaluated against: {error}")
         return None
+
+
+def _ledger(folder: str | None) -> Ledger:
+    return Ledger(Path(folder or ".", "ratings.jsonl"))
+
+
+def _timesteps(name: str) -> int:
+    """Of this run's policy of that name; -1 for all others."""
+    match = NUMBERED.fullmatch(f"{name}.ckpt")
+    return int(match[1]) if match else -1
 
 
 def _name(timesteps: int) -> str:

@@ -10,7 +10,7 @@ once, and a player's interval includes what is unsure about those it was measure
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ class Result:
 
 
 class Ledger:
-    """Results in a file, one JSON line each; lines are only ever appended.
+    """Results in a file, one JSON line each, in the order in which they came.
 
     Args:
         path: of the file, which need not exist yet.
@@ -84,6 +84,24 @@ class Ledger:
             file.write(line.encode("ascii"))
             file.flush()
             os.fsync(file.fileno())
+
+    def drop(self, unwanted: Callable[[Result], bool]) -> int:
+        """Take results out, at once; how many. All other lines stay as they are.
+
+        Raises:
+            InputError: the file is there and cannot be read.
+            OSError: it cannot be written; nothing was taken out.
+        """
+        lines = self._lines()
+        kept = [line for line in lines if (result := _result(line)) is None or not unwanted(result)]
+        if len(kept) < len(lines):
+            scratch = self.path.with_name(f"{self.path.name}.tmp")
+            with scratch.open("wb") as file:
+                file.write(b"\n".join(kept))
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(self.path)
+        return len(lines) - len(kept)
 
     def read(self) -> list[Result]:
         """All results; lines that are none, as a crash can leave one, are skipped, and one printed line says so.
@@ -110,21 +128,23 @@ class Ledger:
 
     def _parse(self) -> tuple[list[Result], list[int]]:
         """All results, and the numbers of the lines that are none."""
-        results, skipped = [], []
+        found = [(number, _result(line)) for number, line in enumerate(self._lines(), 1) if line.strip()]
+        return [one for _, one in found if one is not None], [number for number, one in found if one is None]
+
+    def _lines(self) -> list[bytes]:
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            return self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
-            return [], []
+            return []
         except OSError as error:
             raise InputError(f"ledger={self.path}: cannot be read ({error.strerror})") from error
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                results.append(Result.of(json.loads(line)))
-            except (ValueError, RecursionError):
-                skipped.append(number)
-        return results, skipped
+
+
+def _result(line: bytes) -> Result | None:
+    try:
+        return Result.of(json.loads(line))
+    except (ValueError, RecursionError):
+        return None
 
 
 class Rating(NamedTuple):

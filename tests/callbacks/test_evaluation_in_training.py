@@ -140,6 +140,26 @@ def test_resumed_run_has_the_same_pool_ratings_and_stage(fit, tmp_path, evaluate
     assert run.scalars()["evaluation/rating"] == evaluated.scalars()["evaluation/rating"]
 
 
+def test_ledger_of_a_run_that_goes_on_from_earlier_holds_one_future(fit, tmp_path, evaluated):
+    words = (OFTEN, POOL, STAGES, "--exact_resume=true")
+    run = fit(tmp_path, *words, "--timesteps=128")
+    earlier = shutil.copy(run.logdir / "checkpoints" / "last.ckpt", run.logdir / "checkpoints" / "earlier.ckpt")
+    fit(tmp_path, *words, "--timesteps=256", "--ckpt_path=last")
+    own = {"mode": "1v1", "a": "my bot", "b": "idle", "wins": 2, "losses": 0, "draws": 0}
+    with (run.logdir / "ratings.jsonl").open("a") as ledger:
+        ledger.write(json.dumps(own) + "\n")
+    again = fit(tmp_path, *words, "--timesteps=192", f"--ckpt_path={earlier}")
+    until = [[line for line in lines(evaluated.logdir) if line["a"] <= f"timesteps_{end:012d}"] for end in (128, 192)]
+    assert lines(run.logdir) == [*until[0], own, *until[1][len(until[0]) :]]
+    assert "ratings.jsonl: 8 results noted after 128 timesteps" in again.out
+
+
+def test_ledger_that_cannot_be_read_does_not_end_training(tmp_path, capsys):
+    (tmp_path / "ratings.jsonl").mkdir()
+    train(tmp_path, small(interval=None))
+    assert "[ERROR] Later results stay in " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "modes"),
     [((), ["1v1", "1v1", "2v2"]), (("--evaluation.mode=1v1",), ["1v1"] * 3), (("--evaluation.mode=2v2",), ["2v2"] * 3)],

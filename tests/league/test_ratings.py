@@ -134,3 +134,16 @@ def test_who_played_little_is_pulled_to_the_anchors_and_not_to_zero():
 def test_ledger_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         Ledger(tmp_path).read()
+
+
+def test_dropped_results_are_gone_and_every_other_line_stays_as_it_was(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    assert ledger.drop(lambda result: True) == 0
+    assert not ledger.path.exists()
+    for name in ("new", "old", "new"):
+        ledger.add(Result("1v1", name, "idle", 1, 1, 0))
+    first, second, third = ledger.path.read_bytes().splitlines(keepends=True)
+    ledger.path.write_bytes(first + b"no result\n" + second + third + b'{"torn')
+    assert ledger.drop(lambda result: result.a == "new") == 2
+    assert ledger.path.read_bytes() == b"no result\n" + second + b'{"torn'
+    assert [file.name for file in tmp_path.iterdir()] == ["ledger.jsonl"]
