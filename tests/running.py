@@ -1,5 +1,6 @@
 """Tiny runs of the train command, for tests: what to run and what it did."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -92,3 +94,13 @@ def refuses(run: Any, *names: str) -> None:
     assert run.err.count("\n") == 1
     assert all(name in run.err for name in names), run.err
     assert "environments created" not in run.out
+
+
+def spawned(pid: int) -> list[psutil.Process]:
+    """Worker processes of a process, begun by multiprocessing's spawn; others of its children may end meanwhile."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found

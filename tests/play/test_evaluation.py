@@ -11,6 +11,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from running import spawned
 
 from rlbot.__main__ import ROOT
 from rlbot.errors import InputError, TryAgainError
@@ -75,17 +76,12 @@ def wait_until(condition, seconds=60):
 def test_no_process_outlives_the_command_and_a_killed_one_ends_it(signum, victim, code):
     command = [sys.executable, ROOT / "scripts" / "evaluate.py", "idle", "idle", "--games", "400", "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
-    main = psutil.Process(process.pid)
-
-    def workers():
-        return [child for child in main.children(recursive=True) if "spawn_main" in " ".join(child.cmdline())]
-
-    wait_until(lambda: len(workers()) == 2 and min(child.cpu_times().user for child in workers()) > 4)
-    begun = main.children(recursive=True)
+    wait_until(lambda: len(workers := spawned(process.pid)) == 2 and min(w.cpu_times().user for w in workers) > 4)
+    begun = psutil.Process(process.pid).children(recursive=True)
     if victim == "all":  # as Ctrl-C does
         os.killpg(process.pid, signum)
     else:
-        os.kill(workers()[0].pid if victim == "worker" else process.pid, signum)
+        os.kill(spawned(process.pid)[0].pid if victim == "worker" else process.pid, signum)
     error = process.communicate(timeout=60)[1].decode()
     assert (process.returncode, "Traceback" in error) == (code, False)
     assert ("[ERROR] a worker process was killed" in error) == (victim == "worker")

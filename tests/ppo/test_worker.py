@@ -11,6 +11,7 @@ import lightning as L  # noqa: N812
 import psutil
 import pytest
 import torch
+from running import spawned
 from small_fit import fit as fit_here
 
 from rlbot.ppo.data import RolloutDataModule
@@ -106,11 +107,6 @@ def wait_for(condition):
     return found
 
 
-def workers_of(process):
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-
-
 def press_ctrl_c(workers):
     """A terminal sends it to every process of the run."""
     for worker in workers:
@@ -121,9 +117,9 @@ def running(start, folder: Path, *arguments: str, printed: str):
     """A run that has printed this, and its two workers, at which Ctrl-C was pressed as soon as there were any."""
     words = (*WORKERS, "--timesteps=1000000", "--save_interval=1000000", "--checkpoint.interval=1000000")
     process = start(folder, *words, *arguments)
-    press_ctrl_c(wait_for(lambda: workers_of(process)))
+    press_ctrl_c(wait_for(lambda: spawned(process.pid)))
     wait_for(lambda: printed in (folder / "output.txt").read_text())
-    workers = workers_of(process)
+    workers = spawned(process.pid)
     assert len(workers) == 2
     return process, workers
 
@@ -139,7 +135,7 @@ def test_killed_run_leaves_no_worker(start, tmp_path, printed, arguments):
     process, workers = running(start, tmp_path, *arguments, printed=printed)
     os.kill(process.pid, signal.SIGKILL)
     process.join(30)
-    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
 
 
 def test_terminated_run_saves_and_leaves_no_worker(start, tmp_path):
@@ -149,7 +145,7 @@ def test_terminated_run_saves_and_leaves_no_worker(start, tmp_path):
     process.join(60)
     printed = (tmp_path / "output.txt").read_text()
     assert process.exitcode == 143
-    assert psutil.wait_procs(workers, timeout=5)[1] == []
+    assert psutil.wait_procs(workers, timeout=30)[1] == []
     saved = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)["metadata"]["timesteps"]
     assert saved == int(re.findall(r"at (\d+) timesteps", printed)[-1])
     assert "replaced" not in printed
