@@ -62,7 +62,9 @@ def test_run_goes_on_after_an_iteration_without_any_valid_step():
     env = CountingEnv(1, {0: (2, "terminated")}, NEXT_STEP)
     data = RolloutDataModule(env=env, total_timesteps=5, batch_size=1, minibatch_size=1, epochs=1)
     module = counting_ppo()
-    assert fit(module, data).timesteps == [1, 1, 0, 1, 1, 0, 1]  # every third step only resets
+    notes = fit(module, data)
+    assert notes.timesteps == [1, 1, 0, 1, 1, 0, 1]  # every third step only resets
+    assert [len(batches) for batches in notes.batches] == notes.timesteps  # an empty minibatch would still move Adam
     assert weights(module).isfinite().all()
 
 

@@ -134,6 +134,14 @@ def test_gradients_are_clipped_to_the_norm_that_the_trainer_was_given():
     assert clipped == pytest.approx([0.01] * len(free), rel=1e-3)
 
 
+def test_gradients_are_clipped_one_by_one_where_the_trainer_says_so():
+    given = {"gradient_clip_val": 0.01, "gradient_clip_algorithm": "value"}
+    module = counting_ppo()
+    clipped = fit(module, counting_data({}), **given)
+    assert min(clipped.norms) > 0.01
+    assert max(float(p.grad.abs().max()) for p in module.parameters()) == pytest.approx(0.01)
+
+
 def scaled_gradients(scale):
     """What a GPU's 16-mixed does, on the CPU."""
     return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=scale))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import tensor
 
-from rlbot.ppo.normalise import ReturnScale, discounted_sums
+from rlbot.ppo.normalise import ReturnScale, discounted_sums, standardised
 
 
 def test_sums_start_anew_after_an_ending():
@@ -60,3 +60,7 @@ def test_scale_travels_in_the_state_dict_in_double_precision():
     other.load_state_dict(scale.state_dict())
     assert other.std.item() == scale.std.item() != 1.0
     assert all(buffer.dtype == torch.float64 for buffer in other.buffers())
+
+
+def test_values_that_are_all_the_same_are_brought_to_zero():
+    assert standardised(torch.full((4,), 2.0)).tolist() == [0.0] * 4

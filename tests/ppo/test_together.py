@@ -76,6 +76,12 @@ def local_update(self: Moments, values: Tensor) -> None:
     self._take_in(len(new), new.mean(), new.var(correction=0))
 
 
+def with_a_broken_loss(self: PPO, optimizer: torch.optim.Optimizer, guard: Any = PPO.on_before_optimizer_step) -> None:
+    if self.trainer.global_step == 1:  # the second update
+        self._last_loss = torch.tensor(torch.inf)
+    guard(self, optimizer)
+
+
 def learn(world: int, precision: str, mutation: str = "") -> dict[str, Any]:
     """Three iterations of two epochs; what has been learned."""
     if mutation == "advantages":
@@ -84,6 +90,8 @@ def learn(world: int, precision: str, mutation: str = "") -> dict[str, Any]:
         MadeUp.nothing_valid = True
     if mutation == "normaliser":
         ReturnScale.update = local_update  # type: ignore[method-assign]
+    if mutation == "broken loss" and together.leads():
+        PPO.on_before_optimizer_step = with_a_broken_loss  # type: ignore[method-assign]
     torch.manual_seed(1)
     module = PPO(D, CategoricalHead(3), hidden_sizes=[16], learning_rate=1e-3)
     data = MadeUp(world, torch.float64 if precision == "64-true" else torch.float32)
@@ -91,7 +99,8 @@ def learn(world: int, precision: str, mutation: str = "") -> dict[str, Any]:
     trainer(max_epochs=3, devices=world, strategy=strategy, precision=precision).fit(module, data)
     assert data.iteration is not None
     scale = [float(buffer) for buffer in module.return_scale.buffers()]
-    return {"weights": weights(module), "scale": scale, "total": data.timesteps, **data.iteration._asdict()}
+    bad = module._bad_steps
+    return {"weights": weights(module), "bad": bad, "scale": scale, "total": data.timesteps, **data.iteration._asdict()}
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("64-true", 1e-10), ("32-true", 1e-5)])
@@ -120,3 +129,9 @@ def test_process_without_a_valid_sample_keeps_up_with_the_other(tmp_path):
     assert torch.equal(first["weights"], second["weights"])
     assert first["weights"].isfinite().all()
     assert first["total"] == second["total"] == 3 * T * N // 2
+
+
+def test_loss_that_is_no_number_in_one_process_counts_in_both(tmp_path):
+    first, second = in_two_processes(tmp_path, learn, 2, "32-true", "broken loss")
+    assert torch.equal(first["weights"], second["weights"])
+    assert first["bad"] == second["bad"] == 1
