@@ -32,6 +32,7 @@ def test_farmed_term_is_told_with_its_share_its_returns_and_the_goals():
         (counted(10), counted(100)),  # grown, but 100 of 130 is not above 0.8
         (counted(100), counted(170, goals=6)),  # goals rise with it
         (counted(100, goal=10), counted(5, goal=900)),  # goals may make any share
+        (counted(100), counted(5) | {"gain/concede": 900.0}),  # and so, zero-sum, what they cost the others
     ],
 )
 def test_other_terms_are_not_told_of(before, now):

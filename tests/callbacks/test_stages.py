@@ -79,6 +79,7 @@ def test_a_plan_goes_by_timesteps_or_by_results(stages):
         (Until(), "needs touches_per_minute, win_rate or max_timesteps"),
         (Until(touches_per_minute=0), r"touches_per_minute=0 \(above 0\)"),
         (Until(touches_per_minute=float("inf")), r"touches_per_minute=inf \(above 0\)"),
+        (Until(touches_per_minute=9, min_timesteps=-1), r"min_timesteps=-1 \(not below 0\)"),
         (Until(win_rate={"idle": 1}), r"win_rate=\{'idle': 1\}"),
         (Until(min_timesteps=5, max_timesteps=4), r"max_timesteps=4 \(at least 1 and min_timesteps=5\)"),
     ],

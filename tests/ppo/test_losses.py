@@ -57,8 +57,8 @@ def test_value_loss_without_a_clip_is_half_the_mean_squared_error():
 
 
 def test_value_loss_takes_the_error_of_the_clipped_value_where_it_is_worse():
-    # 2 is kept at 0.5, whose error 2.5^2 is worse than 1^2; -1 is kept at -0.5, whose error 3.5^2 is not worse than 4^2
-    values, old, returns = tensor([2.0, -1.0]), tensor([0.0, 0.0]), tensor([3.0, 3.0])
+    # 3 is kept at 1.5, whose error 2.5^2 is worse than 1^2; 0 is kept at 0.5, whose error 3.5^2 is not worse than 4^2
+    values, old, returns = tensor([3.0, 0.0]), tensor([1.0, 1.0]), tensor([4.0, 4.0])
     assert clipped_value_loss(values, old, returns, 0.5).item() == pytest.approx((6.25 + 16.0) / 4)
 
 

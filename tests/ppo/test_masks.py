@@ -23,6 +23,8 @@ CASES = [  # height, boost, on ground, has flip, what is blocked with mask and w
     ((0.5, 0.5, 0, 0), [JUMPS], [JUMPS]),
     ((0.5, 0.0, 0, 0), [JUMPS, BOOSTS], [JUMPS, BOOSTS]),
     ((0.02, 0.5, 0, 0), [], []),  # on its roof
+    ((0.07, 0.01, 0, 0), [JUMPS], [JUMPS]),  # too high for that, with a little boost
+    ((0.5, 0.5, 1, 0), [], [TURNS]),  # on a wall
 ]
 
 
@@ -62,7 +64,7 @@ def test_acting_draws_only_what_is_left_and_learning_agrees(symmetry, bfloat16):
     actions, log_probs = Acting(policy, bfloat16)(seen, torch.Generator().manual_seed(1))
     actions, rows = actions.clone(), TABLE[actions]  # no inference tensor any more
     assert rows[seen[:, BOOST] == 0, 6].max() == 0
-    assert rows[(seen[:, FLIP] == 0) & (seen[:, HEIGHT] > 0.4), 5].max() == 0
+    assert rows[(seen[:, FLIP] == 0) & (seen[:, GROUND] == 0) & (seen[:, HEIGHT] > 0.4), 5].max() == 0
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         now = evaluated(policy, seen, actions)
     torch.testing.assert_close(now.log_probs, log_probs)
