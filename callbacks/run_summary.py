@@ -28,9 +28,8 @@ class RunSummary(L.Callback):
 
     @override
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if trainer.logger is not None and self.config:
-            settings = flat(yaml.safe_load(self.config))
-            trainer.logger.log_hyperparams({key: str(value) for key, value in settings.items()})
+        for logger in trainer.loggers if self.config else ():
+            logger.log_hyperparams(flat(yaml.safe_load(self.config)))
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

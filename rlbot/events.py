@@ -4,9 +4,12 @@ import time
 from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.tensorboard.summary import hparams
 from typing_extensions import override
 
 WARN_SECONDS = 60.0
+COMPARED = ("game/touches_per_minute", "game/goals_per_minute", "evaluation/rating", "speed/timesteps_per_second")
 
 
 class Events(TensorBoardLogger):
@@ -21,6 +24,18 @@ class Events(TensorBoardLogger):
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
         super().__init__(folder, name="", version="", default_hp_metric=False, **purge)
         self._warned_at = -WARN_SECONDS
+
+    @override
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
+        """By them TensorBoard's HPARAMS compares runs: what they reached in ``COMPARED``, which they log anyway."""
+        super().log_hyperparams(params)  # writes no event without a metric of its own
+        plain = {name: value if type(value) in (int, float) else str(value) for name, value in params.items()}
+        try:
+            for summary in hparams(plain, dict.fromkeys(COMPARED, 0.0)):  # type: ignore[no-untyped-call]
+                self.experiment._get_file_writer().add_summary(summary)
+        except OSError as error:
+            self._give_up(error)
 
     @override
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from rlbot.game.statistics import GAIN
+from rlbot.league.pool import RESULTS
 from rlbot.ppo.iteration import Iteration
 
 
@@ -75,6 +77,15 @@ def test_episodes_that_time_out_have_the_length_of_the_time_out(run):
     assert logged["game/ended_by_notouch"] == [(128, 1), (256, 1), (384, 1)]
 
 
+def test_what_others_go_by_is_not_logged(fit, tmp_path):
+    Notebook.iterations.clear()
+    stage, user = "[{mode: 1v2, opponent: checkpoint}]", "--allow=test_game_statistics"
+    run = fit(tmp_path, f"--curriculum.stages={stage}", user, "--trainer.callbacks=test_game_statistics.Notebook")
+    hidden = (GAIN, RESULTS)
+    assert all(any(name.startswith(part) for name in Notebook.iterations[0].statistics) for part in hidden)
+    assert not [tag for tag in run.scalars() if tag.startswith(hidden)]
+
+
 def test_statistics_without_an_episode_are_left_out_and_not_zero(fit, tmp_path):
     logged = fit(tmp_path, "--timesteps=64").scalars()  # 16 steps: no episode ends in so short a time
     assert not {"game/episode_return", "game/episode_steps", "game/episode_seconds"} & set(logged)
@@ -90,3 +101,4 @@ def test_returns_of_a_users_own_environment(fit, tmp_path):
     assert (run.code, run.err) == (0, "")
     assert run.scalars()["game/episode_return"] == [(64, 10)]  # 1 + 2 + 3 + 4
     assert run.scalars()["game/episode_steps"] == [(64, 4)]
+    assert run.scalars()["game/episodes"] == [(64, 16)]

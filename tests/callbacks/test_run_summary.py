@@ -1,8 +1,14 @@
 """The lines a person looks for when a run begins."""
 
+import math
+
 import pytest
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from rlbot.ppo.acting import cpu_has_bfloat16
+from rlbot.ppo.policy import ActorCritic
 
 MIXED = "Mixed-precision training (AMP) enabled: bf16-mixed on cpu"
 USED, LINE = ("bf16-mixed", MIXED) if cpu_has_bfloat16() else ("32-true", "Precision: 32-true")
@@ -40,6 +46,25 @@ def run(fit, tmp_path_factory):
 
 def test_lines_are_these(run):
     assert run.out.partition("[OK] Training speed")[0].replace(str(run.logdir), "FOLDER") == GOLDEN
+
+
+def test_configuration_is_in_tensorboard(run):
+    events = EventAccumulator(str(run.logdir)).Reload()
+    (text,) = events.Tensors("configuration/text_summary")
+    shown = text.tensor_proto.string_val[0].decode().removeprefix("```yaml").removesuffix("```")
+    assert (text.step, yaml.safe_load(shown)["username"]) == (0, "Aaron")
+    assert "_hparams_/experiment" in events.summary_metadata
+    content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    found = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert found["model.learning_rate"].number_value == 8e-4
+    assert [found[name].string_value for name in ("username", "data.observation")] == ["Aaron", "None"]
+    assert found["model.close_up"].string_value == "True"
+
+
+def test_policy_that_gives_no_numbers_does_not_begin(fit, tmp_path, monkeypatch):
+    monkeypatch.setattr(ActorCritic, "value", lambda self, seen: seen[:, 0] * math.nan)
+    with pytest.raises(RuntimeError, match="first forward pass gives NaN or infinity"):
+        fit(tmp_path, "--timesteps=64")
 
 
 def test_precision_really_used_is_stored(run):

@@ -6,9 +6,12 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+from callbacks import Stop
 
 
 def wait_for(folder: Path, text: str) -> str:
@@ -38,6 +41,34 @@ def test_finished_run_resumed_ends_at_once_and_changes_nothing(fit, tmp_path):
     assert (again.code, last.read_bytes() == before, again.files) == (0, True, run.files)
     assert "Training speed" not in again.out
     assert "[OK] Nothing to do: the run is at 128 of 128 timesteps; to go on, raise --timesteps\n" in again.out
+
+
+@pytest.fixture
+def stop():
+    """Listens to signals, and was not heard of by the tests after it."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    listening: Any = Stop()
+    listening.on_train_start(None, None)
+    yield listening
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+@pytest.mark.parametrize("end", [lambda stop: stop.on_fit_end(0, 0), lambda stop: stop.on_exception(0, 0, OSError())])
+def test_signals_mean_what_they_did_when_the_run_is_over(stop, end):
+    assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == stop._take_note
+    end(stop)
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler  # pytest's
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_only_a_second_ctrl_c_interrupts(stop):
+    for signum in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), signum)
+        assert stop.signum == signum
+    with pytest.raises(SystemExit) as left:
+        os.kill(os.getpid(), signal.SIGINT)
+    assert left.value.code == 130
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -1,10 +1,14 @@
 """The speed of a run on the console and in TensorBoard."""
 
+import itertools
 import re
+from types import SimpleNamespace
 
+import lightning as L  # noqa: N812
 import pytest
 import torch
 
+import callbacks.throughput
 from callbacks.throughput import Throughput
 
 LINE = r"\[OK\] Training speed: \d+\.\d timesteps/sec \(collect \d+, learn \d+\) at (\d+) timesteps"
@@ -34,6 +38,22 @@ def test_speeds_fit_together(run):
         assert shares[1] == pytest.approx(overall / learn, rel=1e-4)
         assert overall / collect < shares[0]  # building the first arenas and preparing the rollout are in the share
         assert 50 < logged["speed/process_memory_mb"][i] < 20_000
+
+
+class Evaluates(L.Callback):
+    """Says that it took four seconds of each iteration."""
+
+    seconds_taken = 4.0
+
+
+def test_each_iteration_has_its_own_time_and_learning_what_others_leave_of_it(fit, tmp_path, monkeypatch):
+    clock = itertools.count(step=10)  # at the start, and after each iteration
+    monkeypatch.setattr(callbacks.throughput, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    user = ("--allow=test_throughput", "--trainer.callbacks=test_throughput.Evaluates")
+    logged = fit(tmp_path, *user, "--timesteps=192").scalars()
+    assert [value for _, value in logged["speed/timesteps_per_second"]] == pytest.approx([6.4] * 3)
+    for (_, collect), (_, learn) in zip(logged["speed/collect_share"], logged["speed/learn_share"], strict=True):
+        assert collect + learn == pytest.approx(0.6)
 
 
 def test_there_is_no_gpu_in_what_a_cpu_logs(run):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from small_fit import fit
 
+from callbacks.game_statistics import GameStatistics
 from rlbot.game.env import RocketSimVectorEnv
 from rlbot.ppo import iteration as iteration_module
 from rlbot.ppo.data import RolloutDataModule
@@ -35,14 +36,14 @@ class Arenas(RolloutDataModule):
 def run(tmp_path, total_timesteps):
     torch.manual_seed(1)
     arenas = Arenas(num_envs=1, total_timesteps=total_timesteps, batch_size=16, minibatch_size=16, epochs=1)
-    fit(PPO(180, hidden_sizes=(8,)), arenas, default_root_dir=tmp_path)
-    return arenas
+    return arenas, fit(PPO(180, hidden_sizes=(8,)), arenas, GameStatistics(), default_root_dir=tmp_path)
 
 
 def test_faults_are_counted_and_survived_while_there_are_few_steps(tmp_path):
-    arenas = run(tmp_path, total_timesteps=32)
+    arenas, notes = run(tmp_path, total_timesteps=32)
     assert arenas.num_faults == 4  # iterations of 8, 8 and 2 steps: faults in steps 4, 8, 12 and 16
     assert arenas.state_dict() == {"timesteps": 32, "num_iterations": 3, "num_faults": 4}
+    assert [row["game/faulty_steps"] for row in notes.scalars] == [2, 2, 0]
 
 
 def test_too_many_faults_end_the_run_with_a_dump(tmp_path, monkeypatch):
