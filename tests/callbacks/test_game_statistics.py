@@ -13,6 +13,9 @@ from rlbot.league.pool import RESULTS
 from rlbot.ppo.iteration import Iteration
 
 
+FAST = "--data.endings=[{class_path: rlbot.game.endings.NoTouch, init_args: {seconds: 0.8}}]"  # twelve steps
+
+
 class Notebook(L.Callback):
     """Keeps every iteration's own counts."""
 
@@ -48,9 +51,8 @@ class Countdowns(SyncVectorEnv):
 def run(fit, tmp_path_factory):
     Notebook.iterations.clear()
     folder = tmp_path_factory.mktemp("statistics")
-    fast = '[{"class_path": "rlbot.game.endings.NoTouch", "init_args": {"seconds": 0.8}}]'  # twelve steps
     user = ("--allow", "test_game_statistics", "--trainer.callbacks=test_game_statistics.Notebook")
-    return fit(folder, "--data.batch_size=128", "--timesteps=384", f"--data.endings={fast}", *user)
+    return fit(folder, "--data.batch_size=128", "--timesteps=384", FAST, *user)
 
 
 def test_each_statistic_is_its_iterations_total_over_its_amount(run):
@@ -79,10 +81,10 @@ def test_episodes_that_time_out_have_the_length_of_the_time_out(run):
 
 def test_what_others_go_by_is_not_logged(fit, tmp_path):
     Notebook.iterations.clear()
-    stage, user = "[{mode: 1v2, opponent: checkpoint}]", "--allow=test_game_statistics"
-    run = fit(tmp_path, f"--curriculum.stages={stage}", user, "--trainer.callbacks=test_game_statistics.Notebook")
-    hidden = (GAIN, RESULTS)
-    assert all(any(name.startswith(part) for name in Notebook.iterations[0].statistics) for part in hidden)
+    stage, user = "--curriculum.stages=[{mode: 1v2, opponent: checkpoint}]", "--allow=test_game_statistics"
+    run = fit(tmp_path, stage, FAST, user, "--trainer.callbacks=test_game_statistics.Notebook")
+    hidden, counted = (GAIN, RESULTS), Notebook.iterations[0].statistics
+    assert all(any(name.startswith(part) and amount for name, (_, amount) in counted.items()) for part in hidden)
     assert not [tag for tag in run.scalars() if tag.startswith(hidden)]
 
 
