@@ -12,7 +12,6 @@ from rlbot.game.statistics import GAIN
 from rlbot.league.pool import RESULTS
 from rlbot.ppo.iteration import Iteration
 
-
 FAST = "--data.endings=[{class_path: rlbot.game.endings.NoTouch, init_args: {seconds: 0.8}}]"  # twelve steps
 
 
