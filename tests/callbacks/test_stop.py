@@ -64,10 +64,10 @@ def test_signals_mean_what_they_did_when_the_run_is_over(stop, end):
 
 def test_only_a_second_ctrl_c_interrupts(stop):
     for signum in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
-        os.kill(os.getpid(), signum)
+        signal.raise_signal(signum)
         assert stop.signum == signum
     with pytest.raises(SystemExit) as left:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
     assert left.value.code == 130
 
 
