@@ -43,10 +43,14 @@ def test_finished_run_resumed_ends_at_once_and_changes_nothing(fit, tmp_path):
     assert "[OK] Nothing to do: the run is at 128 of 128 timesteps; to go on, raise --timesteps\n" in again.out
 
 
+def handlers() -> dict[signal.Signals, Any]:
+    return {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+
 @pytest.fixture
 def stop():
     """Listens to signals, and was not heard of by the tests after it."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = handlers()
     listening: Any = Stop()
     listening.on_train_start(None, None)
     yield listening
@@ -55,11 +59,12 @@ def stop():
 
 
 @pytest.mark.parametrize("end", [lambda stop: stop.on_fit_end(0, 0), lambda stop: stop.on_exception(0, 0, OSError())])
-def test_signals_mean_what_they_did_when_the_run_is_over(stop, end):
-    assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == stop._take_note
+def test_signals_mean_what_they_did_when_the_run_is_over(end):
+    before, stop = handlers(), Stop()
+    stop.on_train_start(None, None)
+    assert set(handlers().values()) == {stop._take_note}
     end(stop)
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler  # pytest's
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert handlers() == before
 
 
 def test_only_a_second_ctrl_c_interrupts(stop):
