@@ -11,6 +11,9 @@ from rlbot.benchmark import clock
 from rlbot.benchmark.clock import Point
 from rlbot.errors import InputError
 
+# Ctrl-C ends it also where it is ignored from the start, as in the background of a shell.
+SLEEPS = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler); time.sleep(60)"
+
 
 def points(*touches, size=50_000):
     return [Point(10.0 * k, size * k, value) for k, value in enumerate(touches, start=1)]
@@ -30,7 +33,7 @@ def test_reached_at_the_first_window_that_has_enough():
 
 def test_a_training_is_ended_when_it_is_good_enough(tmp_path):
     out = tmp_path / "out"
-    writes = f"import os, pathlib, time; pathlib.Path({str(out)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    writes = f"import os, pathlib; pathlib.Path({str(out)!r}).write_text(str(os.getpid())); {SLEEPS}"
     seen = []
 
     def read(begun):
@@ -44,7 +47,7 @@ def test_a_training_is_ended_when_it_is_good_enough(tmp_path):
 
 
 def test_a_training_is_ended_when_its_time_is_over():
-    found = clock.train([sys.executable, "-c", "import time; time.sleep(60)"], lambda begun: points(2, 4), minutes=0.01)
+    found = clock.train([sys.executable, "-c", SLEEPS], lambda begun: points(2, 4), minutes=0.01)
     assert found == {"reached": False, "minutes": 0.01, "timesteps": 100_000, "touches_per_minute": 3}
 
 
@@ -78,7 +81,7 @@ def test_theirs_is_read_line_by_line_but_for_one_that_is_half_written(tmp_path, 
 
 def test_every_training_has_its_turn_and_its_line(tmp_path, monkeypatch, capsys):
     def training(*touches):
-        return [sys.executable, "-c", "import time; time.sleep(60)"], lambda begun: points(*touches)
+        return [sys.executable, "-c", SLEEPS], lambda begun: points(*touches)
 
     monkeypatch.setattr(clock, "ours", lambda folder, words: training(0, 12, 12))
     monkeypatch.setattr(clock, "theirs", lambda folder, name, processes: training(*range(processes)))
