@@ -30,6 +30,7 @@ Floats: TypeAlias = "NDArray[np.floating[Any]]"
 GOALS = np.array(
     [[0, BACK_WALL_Y, BALL_RADIUS], [0, -BACK_WALL_Y, BALL_RADIUS]], np.float32
 )  # blue's to score in, orange's
+FORWARD = np.array([[0, 1, 0], [0, -1, 0]], np.float32)  # the way each attacks
 
 
 class Reward(ABC):
@@ -139,7 +140,8 @@ class TouchSpeed(Reward):
 class TouchTowardGoal(Reward):
     """At a touch, how much faster the ball moves toward the opponents' goal than before, as a share of its top speed.
 
-    Along the line from the ball to the goal's centre: 2 to -2, below 0 for a touch that takes it off that way.
+    Along the line from the ball to the goal's centre, in the goal straight on: 2 to -2, below 0 for a touch that takes
+    it off that way.
     """
 
     def __call__(self, state: GameState) -> Floats:
@@ -181,7 +183,7 @@ class DistanceToBall(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        return _closeness(state.to_ball, self.falloff)
+        return _if_there(state, _closeness(state.to_ball, self.falloff))
 
 
 class SpeedTowardBall(Reward):
@@ -190,7 +192,7 @@ class SpeedTowardBall(Reward):
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
         speed: Floats = np.vecdot(state.cars.velocity, state.ball_direction)
-        return speed / np.float32(CAR_MAX_SPEED)
+        return _if_there(state, speed / np.float32(CAR_MAX_SPEED))
 
 
 class BallTowardGoal(Reward):
@@ -223,8 +225,7 @@ class FacingBall(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        cosine: Floats = np.vecdot(state.cars.forward, state.ball_direction)
-        return cosine
+        return _if_there(state, np.vecdot(state.cars.forward, state.ball_direction))
 
 
 class BoostKept(Reward):
@@ -232,8 +233,7 @@ class BoostKept(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        share: Floats = np.sqrt(state.cars.boost * np.float32(0.01))
-        return share
+        return _if_there(state, np.sqrt(state.cars.boost * np.float32(0.01)))
 
 
 class BoostGained(Reward):
@@ -251,7 +251,7 @@ class InAir(Reward):
 
     def __call__(self, state: GameState) -> Floats:
         """See ``Reward``."""
-        return (~(state.cars.on_ground | state.cars.demolished)).astype(np.float32)
+        return _if_there(state, (~state.cars.on_ground).astype(np.float32))
 
 
 class Demolition(Reward):
@@ -278,6 +278,12 @@ class Shot(Reward):
         return state.cars.shots
 
 
+def _if_there(state: GameState, term: Floats) -> Floats:
+    """(A, C) the term, 0 for demolished cars: their wrecks keep place, velocity and boost."""
+    there: Floats = term * ~state.cars.demolished
+    return there
+
+
 def _goal(state: GameState) -> Floats:
     """(A, C) +1 in the step in which the car's team scores, -1 in that in which it concedes."""
     return state.goal[:, None] * np.where(state.cars.team == 0, np.float32(1), np.float32(-1))
@@ -285,8 +291,9 @@ def _goal(state: GameState) -> Floats:
 
 def _toward_goal(state: GameState, velocity: FloatArray) -> Floats:
     """(A, C) part of (A, 3) along the line from the ball to the opponents' goal, as a share of the ball's top speed."""
-    to_goal = unit(GOALS - state.ball.position[:, None])  # (A, 2, 3)
-    speed: Floats = np.vecdot(velocity[:, None], to_goal) / np.float32(BALL_MAX_SPEED)
+    way = GOALS - state.ball.position[:, None]  # (A, 2, 3)
+    inside = way[..., 1:2] * FORWARD[:, 1:2] <= 0  # past the goal line, where the goal's centre lies behind the ball
+    speed: Floats = np.vecdot(velocity[:, None], np.where(inside, FORWARD, unit(way))) / np.float32(BALL_MAX_SPEED)
     return speed[:, state.cars.team]
 
 

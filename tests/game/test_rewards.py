@@ -91,6 +91,23 @@ def test_a_touch_toward_the_goal_is_what_it_adds_on_the_way_there(make_state):
     assert_allclose(rewards.TouchTowardGoal()(state), [[0.7, 0, to_own.sum() / 2]], rtol=1e-6)
 
 
+def test_in_the_goal_the_way_is_straight_on(make_state):
+    """The ball crosses the line at 5,120 and is a goal at 5,215: a touch that puts it in is no touch away from it."""
+    for y, moving in ((5200, [[0.5, -0.5]]), (-5200, [[0.5, -0.5]])):
+        state = make_state(touched=[1, 1], ball_position=(300, y, 91.25), ball_velocity=(0, 3000, 0))
+        assert_allclose(rewards.BallTowardGoal()(state)[:, int(y < 0)], moving[0][int(y < 0)], rtol=1e-6)
+        assert_allclose(rewards.TouchTowardGoal()(state)[:, int(y < 0)], moving[0][int(y < 0)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "term", [rewards.SpeedTowardBall, rewards.FacingBall, rewards.DistanceToBall, rewards.BoostKept, rewards.InAir]
+)
+def test_a_wreck_earns_nothing_that_a_car_would(term, make_state):
+    car = {"velocity": (500, 0, 0), "boost": 50, "on_ground": False, "ball_position": (1000, 0, 0)}
+    lived, wreck = term()(make_state(1, 1, demolished=[0, 1], **car))[0]
+    assert (lived > 0, wreck) == (True, 0)
+
+
 def test_an_aerial_touch_is_worth_the_balls_height(make_state):
     car = {"touched": [1, 1, 0], "on_ground": [0, 1, 0]}
     assert_allclose(rewards.AerialTouch()(make_state(1, 2, ball_position=(0, 0, 1022), **car)), [[0.5, 0, 0]])
@@ -116,8 +133,8 @@ def test_boost_gained_is_the_rise_of_the_square_root(make_state):
     assert_allclose(rewards.BoostGained()(state), [[0.1, 0.4, 0, 0]], atol=1e-6)
 
 
-def test_a_car_is_in_the_air_unless_it_drives_or_is_demolished(make_state):
-    assert rewards.InAir()(make_state(1, 2, on_ground=[1, 0, 0], demolished=[0, 0, 1])).tolist() == [[0, 1, 0]]
+def test_a_car_is_in_the_air_unless_it_drives(make_state):
+    assert rewards.InAir()(make_state(1, 1, on_ground=[1, 0])).tolist() == [[0, 1]]
 
 
 MINE = np.array([1, 3, 8, 4], np.float32)  # two blue and two orange cars
