@@ -11,7 +11,7 @@ from rlbot.errors import InputError
 from rlbot.ppo.acting import Acting
 from rlbot.ppo.checkpoint import load
 from rlbot.ppo.policy import ActionHead, ActorCritic, CategoricalHead, GaussianHead, TableHead, choose
-from rlbot.sim.state import FloatArray
+from rlbot.sim.state import TICKS_PER_SECOND, FloatArray
 
 HEADS: dict[str, type[ActionHead]] = {"TableHead": TableHead, "GaussianHead": GaussianHead}
 
@@ -23,14 +23,15 @@ class FrozenPolicy:
         policy: is not trained any more.
         name: for messages.
         deterministic: takes the most likely action instead.
+        tick_skip: physics ticks (1/120 s) between its decisions.
 
     Attributes:
         observation_size: numbers that it sees.
     """
 
-    def __init__(self, policy: ActorCritic, name: str, *, deterministic: bool = False) -> None:
+    def __init__(self, policy: ActorCritic, name: str, *, deterministic: bool = False, tick_skip: int = 8) -> None:
         self._acting = Acting(policy)  # in float32, as an exported bot plays
-        self.name = name
+        self.name, self.tick_skip = name, tick_skip
         self.observation_size = policy.view.observation_size
         self._deterministic = deterministic
 
@@ -46,8 +47,9 @@ class FrozenPolicy:
         except InputError as error:
             raise InputError(str(error).removeprefix("ckpt_path=")) from error
         try:
-            return cls(_rebuild(checkpoint), str(path), deterministic=deterministic)
-        except (RuntimeError, KeyError, TypeError) as error:
+            policy, tick_skip = _rebuild(checkpoint), _tick_skip(checkpoint["architecture"])
+            return cls(policy, str(path), deterministic=deterministic, tick_skip=tick_skip)
+        except (RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
             reason = " ".join(str(error).split())
             raise InputError(f"{path} holds no policy that can play ({reason})") from error
 
@@ -75,3 +77,10 @@ def _rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
     weights = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
     policy.load_state_dict(weights)
     return policy
+
+
+def _tick_skip(architecture: dict[str, Any]) -> int:
+    seconds = architecture.get("step_seconds") or 8 / TICKS_PER_SECOND  # older files do not say
+    if not seconds > 0:
+        raise ValueError(f"step_seconds={seconds}")
+    return max(round(TICKS_PER_SECOND * seconds), 1)

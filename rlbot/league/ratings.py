@@ -35,7 +35,10 @@ SCALE = math.sqrt(2 * (_MODEL.beta**2 + _SIGMA**2))
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What A did against B in a number of whole matches, half of them on each side."""
+    """What A did against B in a number of whole matches, half of them on each side.
+
+    With a ``seed``, equal results are of the same matches.
+    """
 
     mode: str
     a: str
@@ -43,6 +46,7 @@ class Result:
     wins: int
     losses: int
     draws: int
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         names, counts = (self.a, self.b), (self.wins, self.losses, self.draws)
@@ -50,6 +54,8 @@ class Result:
             raise ValueError(f"no result: mode={self.mode!r}, a={self.a!r}, b={self.b!r}")
         if not all(type(count) is int and 0 <= count <= MOST for count in counts):  # True is an int too
             raise ValueError("no result: wins, losses and draws must be whole numbers from 0 to 1,000,000,000")
+        if self.seed is not None and type(self.seed) is not int:
+            raise ValueError(f"no result: seed={self.seed!r}")
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -59,7 +65,8 @@ class Result:
             ValueError: it holds less, or something else.
         """
         try:
-            return cls(**{field.name: found[field.name] for field in fields(cls)})
+            needed = {field.name: found[field.name] for field in fields(cls)[:-1]}
+            return cls(**needed, seed=found.get("seed"))
         except (KeyError, TypeError) as error:
             raise ValueError(f"no result: {error!r}") from error
 
@@ -167,7 +174,7 @@ def ratings(results: Iterable[Result], mode: str, anchors: Mapping[str, float] =
         anchors: ratings that stay as they are and give the scale its zero. Without one among the players the ratings
             are sure relative to each other only, and the intervals say so.
     """
-    scores = _scores([result for result in results if result.mode == mode])
+    scores = _scores(_once(result for result in results if result.mode == mode))
     names = sorted({name for pair in scores for name in pair})
     if not names:
         return {}
@@ -188,6 +195,11 @@ def ratings(results: Iterable[Result], mode: str, anchors: Mapping[str, float] =
     widths[free] = Z95 * np.sqrt(np.diag(np.linalg.inv(curvature[np.ix_(free, free)])))
     rows = zip(names, means.tolist(), widths.tolist(), strict=True)
     return {name: Rating(mean, mean - width, mean + width) for name, mean, width in rows}
+
+
+def _once(results: Iterable[Result]) -> list[Result]:
+    """Without repetitions of the same matches."""
+    return list({(result, i if result.seed is None else 0): result for i, result in enumerate(results)}.values())
 
 
 def _scores(results: Iterable[Result]) -> dict[tuple[str, str], tuple[float, float]]:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from rlbot.errors import InputError, TryAgainError
-from rlbot.game.match import MODES
+from rlbot.game.match import MODES, Opponent
 from rlbot.league.opponents import find
 from rlbot.play.matches import MatchResult, play_matches
 
@@ -91,8 +91,7 @@ def evaluate(
     for option, value, least in (("games", games, 2), ("workers", workers, 1), ("seed", pairing.seed, 0)):
         if value < least:
             raise InputError(f"{option}={value}: must be at least {least}")
-    for name in (pairing.a, pairing.b):
-        find(name)  # before any process is started
+    _players(pairing)  # before any process is started
     tasks = [list(part) for part in np.array_split(np.arange(games), math.ceil(games / MATCHES_A_TASK))]
     indices = [[int(i) for i in task] for task in tasks]
     if min(workers, len(tasks)) == 1:
@@ -100,9 +99,18 @@ def evaluate(
     return _play_in_processes(pairing, indices, min(workers, len(tasks), MAX_WORKERS), progress)
 
 
-def _play(pairing: Pairing, indices: Sequence[int]) -> list[MatchResult]:
+def _players(pairing: Pairing) -> tuple[Opponent, Opponent, int]:
+    """A, B, and the physics ticks between two decisions: a policy's own."""
     a, b = (find(name, deterministic=pairing.deterministic) for name in (pairing.a, pairing.b))
-    return play_matches(a, b, pairing.mode, pairing.seed, indices)
+    own: list[int | None] = [getattr(player, "tick_skip", None) for player in (a, b)]  # the others take any
+    if None not in own and own[0] != own[1]:
+        raise InputError(f"{pairing.a} decides every {own[0]} ticks and {pairing.b} every {own[1]}: they cannot meet")
+    return a, b, own[0] or own[1] or 8
+
+
+def _play(pairing: Pairing, indices: Sequence[int]) -> list[MatchResult]:
+    a, b, tick_skip = _players(pairing)
+    return play_matches(a, b, pairing.mode, pairing.seed, indices, tick_skip=tick_skip)
 
 
 def _play_here(

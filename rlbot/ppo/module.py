@@ -112,6 +112,7 @@ class PPO(GuardedUpdates):
             "layer_norm": layer_norm,
             "symmetry": symmetry,
             "close_up": close_up,
+            "step_seconds": step_seconds,
         }
         self.learning_rate, self.learning_rate_end = learning_rate, learning_rate_end
         self.gamma = discount(half_life, gamma, step_seconds)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning import Trainer
 
+from rlbot.errors import InputError
 from rlbot.game.actions import TABLE
 from rlbot.league.frozen import FrozenPolicy
 from rlbot.ppo.data import RolloutDataModule
@@ -53,6 +54,20 @@ def test_saved_policy_picks_the_rows_that_the_live_one_picks(save):
     assert controls.dtype == np.float32
     assert np.array_equal(controls, live_rows(module, observations, noise))
     assert len(np.unique(controls.reshape(-1, 8), axis=0)) > 20
+
+
+def test_saved_policy_knows_how_often_it_decides(save):
+    module = PPO(hidden_sizes=(16, 16), step_seconds=4 / 120)
+    assert FrozenPolicy.load(save(module)).tick_skip == 4
+    del module.architecture["step_seconds"]  # as older files are
+    assert FrozenPolicy.load(save(module)).tick_skip == 8
+
+
+@pytest.mark.parametrize("seconds", ["often", -1.0, float("nan"), float("inf")])
+def test_file_that_decides_never_is_refused(save, seconds):
+    module = decided()
+    with pytest.raises(InputError, match=r"policy\.ckpt holds no policy that can play"):
+        FrozenPolicy.load(save(module, architecture=module.architecture | {"step_seconds": seconds}))
 
 
 def test_rows_are_as_frequent_as_they_are_probable(save):

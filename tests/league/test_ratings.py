@@ -72,6 +72,15 @@ def test_draws_are_half_wins_and_other_modes_and_self_play_do_not_count():
     assert ratings(results, "3v3") == {}
 
 
+def test_the_same_matches_count_once():
+    once, other = Result("1v1", "new", "random", 120, 60, 20, seed=1), Result("1v1", "new", "random", 120, 60, 20, 2)
+    assert ratings([once, once], "1v1") == ratings([once], "1v1")
+    twice = ratings([once, other], "1v1")["new"]
+    assert width(twice) < 0.8 * width(ratings([once], "1v1")["new"])
+    unknown = Result("1v1", "new", "random", 120, 60, 20)
+    assert ratings([unknown, unknown], "1v1")["new"] == twice
+
+
 def test_the_pair_of_1v2_is_another_player_than_the_lone_car():
     rated = ratings([Result("1v2", "new", "new", 10, 90, 0), Result("1v2", "random", "new", 2, 98, 0)], "1v2")
     assert list(rated) == ["new", "new x2", "random"]
@@ -116,11 +125,11 @@ def test_the_most_matches_a_result_may_have_can_be_rated():
 
 
 @pytest.mark.parametrize(
-    "change", [{"mode": "4v4"}, {"wins": True}, {"wins": -1}, {"draws": 0.5}, {"a": 3}, {"losses": None}]
+    "change", [{"mode": "4v4"}, {"wins": True}, {"wins": -1}, {"draws": 0.5}, {"a": 3}, {"losses": None}, {"seed": "x"}]
 )
 def test_results_that_cannot_be_are_refused(change):
     good = {"mode": "1v1", "a": "x", "b": "y", "wins": 1, "losses": 2, "draws": 3, "seed": 1}
-    assert Result.of(good) == Result("1v1", "x", "y", 1, 2, 3)
+    assert Result.of(good) == Result("1v1", "x", "y", 1, 2, 3, seed=1)
     with pytest.raises(ValueError, match="no result"):
         Result.of(good | change)
 

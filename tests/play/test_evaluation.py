@@ -11,12 +11,14 @@ import time
 import numpy as np
 import psutil
 import pytest
+import torch
 from running import spawned
 
 from rlbot.__main__ import ROOT
 from rlbot.errors import InputError, TryAgainError
 from rlbot.play import evaluation
 from rlbot.play.evaluation import Pairing, evaluate, ratio, wilson
+from rlbot.ppo.module import PPO
 
 
 def test_wilson_is_as_published():
@@ -59,6 +61,35 @@ def test_results_do_not_depend_on_the_number_of_processes(monkeypatch):
 def test_what_cannot_be_is_refused_by_name_and_value(change, games, workers, message):
     with pytest.raises(InputError, match=message):
         evaluate(Pairing("idle", "idle", "1v1", 1)._replace(**change), games, workers)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A file of an untrained policy that decides every so many ticks."""
+
+    def save(tick_skip):
+        module, file = PPO(hidden_sizes=(8,), step_seconds=tick_skip / 120), tmp_path / f"every_{tick_skip}.ckpt"
+        torch.save({"architecture": module.architecture, "state_dict": module.state_dict()}, file)
+        return str(file)
+
+    return save
+
+
+def test_policy_plays_as_often_as_it_learned_to(saved, monkeypatch):
+    rates = []
+    monkeypatch.setattr(evaluation, "play_matches", lambda *_, tick_skip: rates.append(tick_skip) or [])
+    for pairing in (
+        Pairing(saved(4), "idle", "1v1", 1),
+        Pairing("idle", saved(12), "1v1", 1),
+        Pairing("idle", "idle", "1v1", 1),
+    ):
+        evaluate(pairing, games=2)
+    assert rates == [4, 12, 8]
+
+
+def test_policies_of_different_rates_cannot_meet(saved):
+    with pytest.raises(InputError, match=r"every_4\.ckpt decides every 4 ticks and .*every_12\.ckpt every 12"):
+        evaluate(Pairing(saved(4), saved(12), "1v1", 1), games=2)
 
 
 def wait_until(condition, seconds=60):
