@@ -74,13 +74,20 @@ class Curriculum(L.Callback):
             self.past_selves.load_state_dict(state_dict["pool"])
 
     def check(self, evaluation: Evaluation, data: RolloutDataModule) -> None:
-        """See that the stages can be played, and that what they wait for is measured and can be reached.
+        """See that the stages can be played, and that what they wait for is measured, by enough matches to show it.
 
         Raises:
             InputError: another environment, guests that cannot see, or a win rate that nobody will ever find.
         """
         if self.stages and not data.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
+        for stage in self.stages:
+            data.check_mode(stage.mode)
+            if stage.pool_share and data.num_envs // max(data.num_workers, 1) < 2:
+                raise InputError(
+                    f"curriculum.stages: pool_share={stage.pool_share} needs at least 2 arenas in each worker, and "
+                    f"data.num_envs={data.num_envs} are shared by {data.num_workers}"
+                )
         guests = self.past_selves.settings.guests
         if guests and not data.sees_the_default:
             raise InputError(
@@ -99,10 +106,13 @@ class Curriculum(L.Callback):
                     f"curriculum.stages: until.win_rate={rate} against {name} is out of reach: "
                     f"{evaluation.games} matches that are all won are {best:.2f} for certain; raise evaluation.games"
                 )
+            while wilson(evaluation.least_games, evaluation.least_games).low < rate:
+                evaluation.least_games += 2
 
     @override
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.past_selves.folder = Path(trainer.log_dir or ".", "pool")
+        checkpoint = Path(trainer.ckpt_path) if trainer.ckpt_path else None
+        self.past_selves.begin(Path(trainer.log_dir or ".", "pool"), checkpoint)
         if self.stages:
             timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
             saved = self.index

@@ -86,6 +86,7 @@ class Evaluation(L.Callback):
         self.interval, self.games, self.anchors = interval, games, list(anchors)
         self.num_past_selves, self.mode = num_past_selves, mode
         self.match_seconds, self.max_share = match_seconds, max_share
+        self.least_games = 2  # against each opponent, below which an evaluation is put off
         self.win_rates_low: dict[str, float] = {}  # by anchor, of the newest evaluation
         self.seconds_taken = 0.0  # in this iteration
         self._due_since = 0  # timesteps; 0: not due
@@ -154,7 +155,8 @@ class Evaluation(L.Callback):
         num_opponents = len(self._anchors) + len(past)
         budget = None if self.max_share is None else self.max_share * self._run_seconds - self._spent
         wanted = self.games if budget is None or self._results else 2 * max(self.games // FIRST_SHARE // 2, 1)
-        games = affordable_games(wanted, num_opponents, self._seconds_a_match * MODES[mode][0], budget)
+        seconds_a_match = self._seconds_a_match * MODES[mode][0]
+        games = affordable_games(wanted, num_opponents, seconds_a_match, budget, self.least_games)
         if games == 0:
             return None
         try:
@@ -171,7 +173,7 @@ class Evaluation(L.Callback):
         found = {
             tag: summary(Pairing(_name(timesteps), named[tag], mode, 0), results) for tag, results in played.items()
         }
-        self._note([Result.of(one) for one in found.values()], module, folder)
+        self._note([Result.of({**one, "seed": None}) for one in found.values()], module, folder)
         scalars = self._scalars(found, timesteps, mode, games)
         low, rating, high = (scalars[f"evaluation/rating{end}"] for end in ("_low", "", "_high"))
         wins = ", ".join(f"{100 * one['win_rate']:.0f} % against {tag}" for tag, one in found.items())

@@ -10,6 +10,7 @@ What is not as in the game: the 180 numbers do not say whether the own car is de
 acts from the next tick on, where Nexto was trained with the eighth; actions are drawn unless ``deterministic`` is set.
 """
 
+import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,13 @@ def _face_forward(kv: FloatArray, forward: FloatArray) -> None:
     kv[..., PLACE.start : SPIN.stop] = np.concatenate((turned, vectors[..., 2:]), axis=-1).reshape(*kv.shape[:2], 15)
 
 
+def _module(content: bytes) -> Any:
+    """The network in a TorchScript file of this content."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the file is what it is
+        return torch.jit.load(io.BytesIO(content), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+
+
 class Nexto:
     """An opponent that acts by Nexto's network.
 
@@ -138,7 +146,16 @@ class Nexto:
     def __init__(self, module: Callable[..., Any], *, deterministic: bool = False) -> None:
         self._module = module
         self._deterministic = deterministic
+        self._content = b""  # of the file; torch cannot pickle TorchScript
         self._check()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | ({"_module": None} if self._content else {})
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._content:
+            self._module = _module(self._content)
 
     @classmethod
     def load(cls, path: Path, *, deterministic: bool = False) -> Self:
@@ -148,16 +165,17 @@ class Nexto:
             InputError: no TorchScript, or a network of other shapes.
         """
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # the file is what it is
-                module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as error:
+            content = path.read_bytes()
+            module = _module(content)
+        except (RuntimeError, ValueError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(f"{path} cannot be read as a TorchScript file ({reason})") from error
         try:
-            return cls(module, deterministic=deterministic)
+            nexto = cls(module, deterministic=deterministic)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
+        nexto._content = content
+        return nexto
 
     def _check(self) -> None:
         """Act once for two cars."""

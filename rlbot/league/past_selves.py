@@ -1,6 +1,6 @@
 """Past selves of a run and guests: files of weights, what the learner has done against each, and who plays next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,23 @@ class PastSelves:
         self._retired: list[Path] = []  # deleted when the next one is added: until then a save may need them
         self._frozen: dict[str, FrozenPolicy] = {}
 
+    def begin(self, folder: Path, checkpoint: Path | None = None) -> None:
+        """Keep files in this folder from now on, and find those of before where they were moved to since.
+
+        A folder one file of which lies in a new place was moved there: what stands at its old path by now may be
+        another run's.
+
+        Args:
+            folder: for this run's files.
+            checkpoint: that the run goes on from; its own run's files are in the ``pool`` beside its folder.
+        """
+        self.folder = folder.absolute()
+        beside = [] if checkpoint is None else [checkpoint.resolve().parent.parent / folder.name]
+        for place in (*beside, self.folder):
+            moved = {file.parent for file in self.files.values() if (place / file.name).is_file()}
+            self.files = {name: _moved(file, moved, place) for name, file in self.files.items()}
+            self._retired = [_moved(file, moved, place) for file in self._retired]
+
     def state_dict(self) -> dict[str, Any]:
         """Plain values only."""
         files = {name: str(file) for name, file in self.files.items()}
@@ -101,7 +118,7 @@ class PastSelves:
         Raises:
             OSError: the file could not be written.
         """
-        file = (self.folder / numbered_name(timesteps)).absolute()
+        file = self.folder / numbered_name(timesteps)
         weights = {f"policy.{name}": tensor.detach().cpu() for name, tensor in module.policy.state_dict().items()}
         if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
             return
@@ -115,7 +132,7 @@ class PastSelves:
 
     def by_timesteps(self) -> dict[int, Path]:
         """The files, oldest first."""
-        found = ((NUMBERED.fullmatch(file.name), self._find(name)) for name, file in self.files.items())
+        found = ((NUMBERED.fullmatch(file.name), file) for file in self.files.values())
         return dict(sorted((int(match[1]), file) for match, file in found if match))
 
     def count(self, statistics: Mapping[str, tuple[float, float]], timesteps: int) -> None:
@@ -172,13 +189,13 @@ class PastSelves:
     def _thaw(self, name: str) -> str:
         """Have this one's policy at hand; why its file cannot be read and was dropped, empty if it can."""
         try:
-            self._frozen[name] = self._frozen.get(name) or FrozenPolicy.load(self._find(name))
+            self._frozen[name] = self._frozen.get(name) or FrozenPolicy.load(self.files[name])
         except InputError as error:
             self.files.pop(name, None)
             return str(error)
         return ""
 
-    def _find(self, name: str) -> Path:
-        """In this run's folder, or where it was when the run that this one goes on from saved it."""
-        here = self.folder / f"{name}.ckpt"
-        return here if here.is_file() else self.files.get(name, here)
+
+def _moved(file: Path, folders: Collection[Path], place: Path) -> Path:
+    """Where the file is after these folders were moved to this place."""
+    return place / file.name if file.parent in folders else file

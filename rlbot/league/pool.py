@@ -22,6 +22,10 @@ class Pool:
     Args:
         members: by name, at least one.
         deal: names; one that stands there twice has twice the arenas. By default each stands there once.
+
+    Attributes:
+        worker: index of the worker process that has the arenas: each deals on where those before it left off, so that
+            few arenas in each do not always leave out the same members.
     """
 
     def __init__(self, members: Mapping[str, Opponent], deal: Sequence[str] = ()) -> None:
@@ -29,6 +33,7 @@ class Pool:
             raise ValueError("a pool needs at least one member")
         self.deal = list(deal or members)
         self.members = {name: members[name] for name in dict.fromkeys(self.deal)}
+        self.worker = 0
         self._points = dict.fromkeys(self.members, 0.0)
         self._episodes = dict.fromkeys(self.members, 0.0)
         self._num_arenas = 0
@@ -38,7 +43,8 @@ class Pool:
         """Which arenas each member plays in; worked out once for a number of arenas."""
         if num_arenas != self._num_arenas:
             self._num_arenas = num_arenas
-            met = np.resize(np.array(self.deal), num_arenas)
+            turns = self.worker * num_arenas + np.arange(num_arenas)
+            met = np.array(self.deal)[turns % len(self.deal)]
             arenas = {name: np.flatnonzero(met == name) for name in self.members}
             self._arenas = {name: which for name, which in arenas.items() if len(which)}
         return self._arenas

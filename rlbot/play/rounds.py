@@ -37,13 +37,15 @@ def play_round(
     return {name: results[k * games : (k + 1) * games] for k, name in enumerate(opponents)}
 
 
-def affordable_games(wanted: int, num_opponents: int, seconds_a_match: float, seconds: float | None) -> int:
+def affordable_games(
+    wanted: int, num_opponents: int, seconds_a_match: float, seconds: float | None, least: int = 2
+) -> int:
     """How many matches against each opponent ``seconds`` pay for (None: any), in pairs; 0 if too few to be worth it.
 
-    Worth it is a fifth of the ``wanted`` number, and at least one match in each colour.
+    Worth it is a fifth of the ``wanted`` number, and the ``least`` that are, if that many are wanted.
     """
     if seconds is None:
         return wanted
     pairs = int(max(seconds, 0.0) / (seconds_a_match * num_opponents * 2))
-    least = max(wanted // 5 // 2, 1)
-    return min(2 * pairs, wanted) if pairs >= least else 0
+    enough = max(wanted // 5 // 2 * 2, min(least, wanted))
+    return min(2 * pairs, wanted) if 2 * pairs >= enough else 0

@@ -76,11 +76,12 @@ def work(index: int, connection: Connection, memory: Any, weights: Any, beats: A
                     acting, make_env, num_envs, seed = message
                     player = pickle.loads(acting)
                     collector = Collector(pickle.loads(make_env)(num_envs))
+                    _seat(getattr(getattr(collector.env, "match", None), "opponent", None), index)
                     collector.reset(seed)
                     gc.freeze()  # what lives as long as the process need not be looked through
                     answer = (collector.num_agents, type(collector.env.unwrapped).__name__)
                 elif kind == "opponent":
-                    collector.change_opponent(pickle.loads(message[0]))
+                    collector.change_opponent(_seat(pickle.loads(message[0]), index))
                     continue
                 else:
                     num_steps, num_agents, seed, progress, asks, agents = message
@@ -101,6 +102,13 @@ def work(index: int, connection: Connection, memory: Any, weights: Any, beats: A
                 connection.send_bytes(_packed(error))
     except (_ParentGoneError, EOFError, ConnectionError):
         pass
+
+
+def _seat(opponent: Any, index: int) -> Any:
+    """The opponent; one that deals the arenas out to others is told in which worker it plays."""
+    if hasattr(opponent, "worker"):
+        opponent.worker = index
+    return opponent
 
 
 def _packed(error: Exception) -> bytes:

@@ -90,13 +90,7 @@ class Workers(Actors):
 
     @override
     def open(self, make_env: MakeEnv, seed: int) -> None:
-        try:
-            self._env = pickle.dumps(make_env)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise InputError(
-                f"a part of data cannot be sent to a worker process ({error}): define its class at the top of a "
-                "module, or set data.num_workers to 0"
-            ) from error
+        self._env = _pickled(make_env, "a part of data, or an opponent,")
         self._opponent, self._opponent_is_new, self._task, self._seed = b"", False, (), seed
         for worker in self._workers:
             self._send_env(worker, seed)
@@ -111,7 +105,7 @@ class Workers(Actors):
 
     @override
     def change_opponent(self, opponent: Any) -> None:
-        self._opponent, self._opponent_is_new = pickle.dumps(opponent), True
+        self._opponent, self._opponent_is_new = _pickled(opponent, "an opponent"), True
 
     @override
     def begin(self, policy: ActorCritic, num_steps: int, seed: int, progress: float = 0.0) -> None:
@@ -164,12 +158,14 @@ class Workers(Actors):
         """One answer of each worker; a lost worker is replaced and asked again.
 
         Raises:
-            TryAgainError: workers are lost again and again.
+            TryAgainError: workers are lost again and again, or one with the steps that were acted in for it.
         """
         answers: dict[int, Any] = {}
         num_replaced = 0
         while lost := self._gather(answers, patience):
             what = f"worker {lost.worker.index} (process {lost.worker.process.pid}) {lost.what}"
+            if self._task and self._act_here is not None:
+                raise TryAgainError(f"{what}: resume with --ckpt_path last")
             if num_replaced == MAX_REPLACED:
                 raise TryAgainError(f"{what}, and so did {num_replaced} before: resume with --ckpt_path last")
             self._show(f"[ERROR] {what}: replaced by a new one")
@@ -214,6 +210,17 @@ class Workers(Actors):
             worker.kill()
         self._workers = []
         atexit.unregister(self.close)
+
+
+def _pickled(thing: Any, what: str) -> bytes:
+    try:
+        return pickle.dumps(thing)
+    except (pickle.PicklingError, AttributeError, TypeError, RuntimeError) as error:  # the last one by TorchScript
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{what} cannot be sent to a worker process ({reason}): define its class at the top of a module, "
+            "or set data.num_workers to 0"
+        ) from error
 
 
 def _answer(worker: Worker, kind: str, answer: Any, where: str = "") -> Any:

@@ -152,6 +152,20 @@ def test_lost_opponent_file_is_dropped_with_one_warning(fit, tmp_path, monkeypat
     assert "timesteps_000000000064.ckpt" in warnings[0]
 
 
+def test_run_that_was_moved_and_goes_on_elsewhere_plays_the_past_selves_beside_its_checkpoint(fit, tmp_path):
+    words = '--curriculum.stages=[{"mode": "1v2", "opponent": "checkpoint"}]', "--curriculum.pool.interval=64"
+    old, moved = fit(tmp_path, *words, "--timesteps=64").logdir, tmp_path / "moved"
+    old.rename(moved)
+    for file in (moved / "pool").iterdir():  # at the old path is another run by now
+        (old / "pool").mkdir(parents=True, exist_ok=True)
+        (old / "pool" / file.name).write_text("another run's")
+    run = fit(tmp_path, *words, f"--ckpt_path={moved}/checkpoints/last.ckpt", f"--logdir={tmp_path / 'new'}")
+    assert (run.code, "Opponent dropped" in run.out) == (0, False), run.out + run.err
+    saved = torch.load(tmp_path / "new" / "checkpoints" / "last.ckpt", weights_only=True)
+    folders = [Path(file).parent for file in saved["callbacks"]["Curriculum"]["pool"]["files"].values()]
+    assert folders == [moved / "pool", moved / "pool", tmp_path / "new" / "pool"]
+
+
 def test_stage_outside_the_three_ends_the_command(fit, tmp_path):
     run = fit(tmp_path, '--curriculum.stages=[{"mode": "3v3"}]')
     assert run.code == 2

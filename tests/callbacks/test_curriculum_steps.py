@@ -32,7 +32,7 @@ class Fit:
         self.module.record, self.module.print = self.printed.append, self.printed.append
         data = SimpleNamespace(timesteps=timesteps, iteration=None, play=self._play)
         self.trainer: Any = SimpleNamespace(
-            datamodule=data, callbacks=[self.curriculum], log_dir=str(folder), is_global_zero=True
+            datamodule=data, callbacks=[self.curriculum], log_dir=str(folder), ckpt_path=None, is_global_zero=True
         )
         if saved is not None:
             self.curriculum.load_state_dict(saved)

@@ -122,3 +122,17 @@ def test_with_an_observation_of_its_own_a_run_has_no_guests_and_no_evaluations()
 def test_a_share_of_matches_against_past_selves_is_below_one_and_of_selfplay(opponent, share):
     with pytest.raises(ValueError, match=f"pool_share={share}"):
         Curriculum([Stage("1v1", opponent, pool_share=share)])
+
+
+def test_evaluations_are_put_off_until_they_can_show_the_rate_that_a_stage_waits_for():
+    plan = Curriculum([Stage("1v1", until=Until(win_rate={"idle": 0.6, "chaser": 0.75})), Stage("2v2")])
+    evaluation = Evaluation(games=40)
+    plan.check(evaluation, RolloutDataModule())
+    assert evaluation.least_games == 12  # 12 won of 12 are 0.758 for certain, 10 of 10 are 0.722
+
+
+def test_arenas_of_a_worker_must_be_enough_to_be_shared():
+    plan = Curriculum([Stage("1v1"), Stage("2v2", from_timesteps=64, pool_share=0.5)])
+    data = RolloutDataModule(num_envs=3, num_workers=2, batch_size=64, minibatch_size=64)
+    with pytest.raises(InputError, match=r"pool_share=0.5 needs at least 2 arenas in each worker, and data.num_envs=3"):
+        plan.check(Evaluation(), data)

@@ -84,6 +84,15 @@ def test_a_file_that_is_none_ends_the_command_with_one_line(fit, tmp_path, conte
     assert len(run.err.strip().splitlines()) == 1
 
 
+def test_a_file_with_too_few_cars_for_a_later_stage_is_refused_at_once(fit, tmp_path):
+    path = tmp_path / "two.npz"
+    save_starts(path, [0, 1], [RandomStart()(np.random.default_rng(0), np.array([0, 1]))])
+    saved = f'{{"class_path": "rlbot.game.saved_starts.SavedStart", "init_args": {{"file": "{path}"}}}}'
+    stages = "--curriculum.stages=[{mode: 1v1}, {mode: 2v2, from_timesteps: 128}]"
+    run = fit(tmp_path, f"--data.starts=[{saved}]", stages)
+    assert (run.code, run.err) == (2, f"[ERROR] SavedStart.file={path} has 1 blue cars, the match 2\n")
+
+
 def test_positions_that_could_not_be_used_are_not_saved(tmp_path, starts):
     starts[3].car_position[1] = starts[3].ball_position
     with pytest.raises(ValueError, match=r"^position 3 has two bodies in one place$"):

@@ -1,5 +1,7 @@
 """Nexto's view of a scene worked out by hand, and TorchScript files with the right and the wrong shapes."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -120,6 +122,15 @@ def test_torchscript_file_drives_by_name_by_its_own_logits(save):
     drawn = find(save(module))(seen, noise).reshape(80, 8)
     below = logits.softmax(1).cumsum(1) <= torch.from_numpy(noise.reshape(80, 1))
     assert np.array_equal(drawn, TABLE[below.sum(1)])
+
+
+def test_nexto_of_a_file_goes_to_a_worker_process_whatever_becomes_of_the_file(save, tmp_path):
+    torch.manual_seed(1)
+    nexto = find(save(Tiny()))
+    (tmp_path / "nexto.pt").unlink()
+    seen = np.random.default_rng(1).normal(size=(40, 2, 180)).astype(np.float32)
+    noise = np.random.default_rng(2).random((40, 2), np.float32)
+    assert np.array_equal(pickle.loads(pickle.dumps(nexto))(seen, noise), nexto(seen, noise))
 
 
 @pytest.mark.parametrize(

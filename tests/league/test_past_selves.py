@@ -23,7 +23,7 @@ def selves(tmp_path):
     """Three past selves, saved at 100, 200 and 300 timesteps."""
     torch.manual_seed(1)
     made = PastSelves(SETTINGS)
-    made.folder = tmp_path / "pool"
+    made.begin(tmp_path / "run" / "pool")
     for timesteps in (100, 200, 300):
         made.add(PPO(hidden_sizes=(8,)), timesteps)
     return made
@@ -100,13 +100,47 @@ def test_what_is_drawn_depends_on_seed_files_and_results_only(selves):
     assert len(set(deals)) > 3
 
 
+def resumed(state, folder, checkpoint):
+    """What a run in this folder goes on with."""
+    again = PastSelves(SETTINGS)
+    again.load_state_dict(state)
+    again.begin(folder / "pool", checkpoint)
+    return again
+
+
 def test_files_are_found_where_the_run_was_moved_to(selves, tmp_path):
-    state = selves.state_dict()
-    (tmp_path / "pool").rename(tmp_path / "moved")
-    selves.load_state_dict(state)
-    selves.folder = tmp_path / "moved"
-    selves.draw([1])
-    assert selves.opponent([1])[1] == []
+    state, moved = selves.state_dict(), tmp_path / "moved"
+    (tmp_path / "run").rename(moved)
+    again = resumed(state, moved, moved / "checkpoints" / "last.ckpt")
+    assert list(again.files.values()) == [moved / "pool" / f"{name(timesteps)}.ckpt" for timesteps in (100, 200, 300)]
+
+
+@pytest.mark.parametrize("folder", ["run", "new"])
+def test_run_that_goes_on_elsewhere_finds_those_beside_its_checkpoint_and_no_other_run_s(selves, tmp_path, folder):
+    selves.files[name(100)].unlink()  # as a later add does: an older checkpoint still names it
+    state, moved = selves.state_dict(), tmp_path / "moved"
+    (tmp_path / "run").rename(moved)
+    other = PastSelves(SETTINGS)
+    other.begin(tmp_path / ("run" if folder == "new" else "aside") / "pool")
+    for timesteps in (100, 200, 300):
+        other.add(PPO(hidden_sizes=(8,)), timesteps)
+    again = resumed(state, tmp_path / folder, moved / "checkpoints" / "last.ckpt")
+    assert {file.parent for file in again.by_timesteps().values()} == {moved / "pool"}
+    again.deal = [*again.files]
+    assert again.opponent([1])[1] == [f"{moved / 'pool' / name(100)}.ckpt: there is no such file"]
+
+
+def test_checkpoint_away_from_its_run_leaves_the_paths_as_they_are(selves, tmp_path):
+    (tmp_path / "new" / "pool").mkdir(parents=True)
+    again = resumed(selves.state_dict(), tmp_path / "new", tmp_path / "copied.ckpt")
+    assert again.state_dict() == selves.state_dict()
+
+
+def test_run_that_goes_on_in_its_folder_keeps_its_paths_also_through_a_link(selves, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "run", target_is_directory=True)
+    for seen in (tmp_path / "run", tmp_path / "link"):
+        again = resumed(selves.state_dict(), tmp_path / "run", seen / "checkpoints" / "last.ckpt")
+        assert again.state_dict() == selves.state_dict()
 
 
 def test_unreadable_files_are_dropped_and_others_drawn(selves):
@@ -124,7 +158,6 @@ def test_unreadable_files_are_dropped_and_others_drawn(selves):
 
 def test_guests_are_drawn_like_past_selves_and_drive(selves):
     guested = PastSelves(dataclasses.replace(SETTINGS, guests=["idle", "chaser"]))
-    guested.folder = selves.folder
     guested.load_state_dict(selves.state_dict())
     guested.count({"pool/idle": (96.0, 96.0), "pool/chaser": (0.0, 96.0), "pool/goalie": (0.0, 96.0)}, 1)
     drawn = []
@@ -165,26 +198,19 @@ def test_settings_out_of_range_are_all_named():
 
 def test_files_of_the_run_that_was_resumed_from_stay(selves, tmp_path):
     first = list(selves.files.values())
-    selves.folder = tmp_path / "second"
+    selves.begin(tmp_path / "second" / "pool")
     for timesteps in (400, 500, 600, 700):
         selves.add(PPO(hidden_sizes=(8,)), timesteps)
     assert all(file.is_file() for file in first)
 
 
-def test_resumed_run_draws_those_of_the_folder_it_came_from(selves, tmp_path):
-    selves.folder = tmp_path / "elsewhere"
-    selves.draw([1])
-    assert selves.opponent([1])[1] == []
-
-
-def test_file_that_was_to_be_deleted_is_so_after_a_resume(selves):
-    old = selves.files[name(200)]
+@pytest.mark.parametrize("folder", ["run", "moved"])
+def test_file_that_was_to_be_deleted_is_so_after_a_resume(selves, tmp_path, folder):
     selves.add(PPO(hidden_sizes=(8,)), 400)
-    again = PastSelves(SETTINGS)
-    again.folder = selves.folder
-    again.load_state_dict(selves.state_dict())
+    (tmp_path / "run").rename(tmp_path / folder)
+    again = resumed(selves.state_dict(), tmp_path / folder, tmp_path / folder / "checkpoints" / "last.ckpt")
     again.add(PPO(hidden_sizes=(8,)), 500)
-    assert not old.is_file()
+    assert not (tmp_path / folder / "pool" / f"{name(200)}.ckpt").is_file()
 
 
 def test_new_stage_knows_no_results_and_has_no_opponents_yet(selves):

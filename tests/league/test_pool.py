@@ -44,6 +44,16 @@ def test_arenas_are_dealt_in_turn_and_members_see_only_their_own(deal, dealt):
         assert_array_equal(controls[arenas], pool.members[name].number)
 
 
+@pytest.mark.parametrize("num_arenas", [1, 2, 3, 4, 5])
+def test_workers_deal_on_where_the_one_before_left_off(num_arenas):
+    dealt = []
+    for worker in range(4):
+        pool = Pool({name: Marks(k) for k, name in enumerate("abcd")})
+        pool.worker = worker
+        dealt += pool(*worlds(num_arenas))[:, 0, 0].tolist()
+    assert dealt == [0, 1, 2, 3] * num_arenas
+
+
 def test_members_without_an_arena_are_not_asked():
     pool = Pool({str(k): Marks(k) for k in range(4)})
     assert pool(*worlds(2))[:, 0, 0].tolist() == [0, 1]

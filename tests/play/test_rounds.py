@@ -50,5 +50,10 @@ def test_matches_are_played_in_pairs_as_far_as_the_time_goes(seconds, games):
     assert affordable_games(20, 4, 0.5, seconds) == games
 
 
+@pytest.mark.parametrize(("wanted", "seconds", "games"), [(40, 47.9, 0), (40, 48.0, 12), (8, 32.0, 8), (8, 31.9, 0)])
+def test_fewer_than_the_least_are_not_played_unless_fewer_are_wanted(wanted, seconds, games):
+    assert affordable_games(wanted, 4, 1.0, seconds, 12) == games
+
+
 def test_the_least_that_is_worth_it_is_one_match_in_each_colour():
     assert [affordable_games(2, 3, 1.0, seconds) for seconds in (5.9, 6.0)] == [0, 2]

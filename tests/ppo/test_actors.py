@@ -12,7 +12,10 @@ from small_fit import fit
 from worker_parts import Broken, Numbered
 
 from rlbot.errors import InputError, TryAgainError
+from rlbot.game.endings import Clock
 from rlbot.game.env import RocketSimVectorEnv
+from rlbot.league.opponents import Idle
+from rlbot.league.pool import Pool
 from rlbot.ppo import workers as workers_module
 from rlbot.ppo.acting import Acting
 from rlbot.ppo.actors import Inline
@@ -240,12 +243,35 @@ def test_learner_that_acts_draws_the_same_actions_by_the_same_seed_only(asking):
 
 
 @needs_signals
-def test_worker_lost_while_the_learner_acts_ends_the_run_to_be_resumed(asking):
-    opened(asking, signum=signal.SIGKILL)
-    with pytest.raises(TryAgainError, match="was lost: resume with --ckpt_path last"):
-        collect(asking, num_steps=8)
+@pytest.mark.parametrize("num_steps", [8, 3])  # they die in the third: in the middle, and when all is acted
+def test_worker_lost_while_the_learner_acts_ends_the_run_to_be_resumed(num_steps):
+    workers = Workers(Acting(undecided()), 5, 3, 50, 3, act_here=contextlib.nullcontext, show=lambda line: None)
+    try:
+        opened(workers, signum=signal.SIGKILL)
+        with pytest.raises(TryAgainError, match=r"^worker \d .*: resume with --ckpt_path last$"):
+            collect(workers, num_steps=num_steps)
+    finally:
+        workers.close()
 
 
 def test_part_that_cannot_be_sent_to_a_worker_is_refused_with_the_cure(workers):
     with pytest.raises(InputError, match=r"cannot be sent to a worker process .* set data.num_workers to 0"):
         workers.open(lambda num_envs: Numbered(num_envs), 0)
+
+
+def test_opponent_that_cannot_be_sent_to_a_worker_is_refused_in_one_line(workers):
+    module = torch.jit.script(torch.nn.Linear(1, 1))
+    refused = r"^an opponent cannot be sent to a worker process \(Tried to serialize .*\): .* data.num_workers to 0$"
+    with pytest.raises(InputError, match=refused):
+        workers.change_opponent(module)
+
+
+def test_few_arenas_in_each_worker_are_dealt_on_from_those_of_the_worker_before(rocket_league):
+    workers, policy = rocket_league  # two arenas, and one
+    members, endings = {"a": Idle(), "b": Idle()}, [Clock(seconds=0.4)]  # six steps
+    workers.open(functools.partial(ROCKET_LEAGUE, opponent=Pool(members), endings=endings), 5)
+    first = collect(workers, policy, 12).report.statistics
+    assert (first["pool/a"][1], first["pool/b"][1]) == (2, 4)  # a and b, then b
+    workers.change_opponent(Pool(members, ["b", "a"]))
+    second = collect(workers, policy, 12).report.statistics
+    assert (second["pool/a"][1], second["pool/b"][1]) == (4, 2)
