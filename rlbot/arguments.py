@@ -1,9 +1,11 @@
 """The words of the command line and the YAML files, checked and put in order before anything is built."""
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,10 +16,11 @@ from rlbot.__main__ import ROOT
 from rlbot.errors import InputError
 
 SECTIONS = {  # and what is not given in them
-    "model": {"observation_size"},
+    "model": {"observation_size", "step_seconds"},
     "data": {"total_timesteps", "exact_resume"},
     "curriculum": set(),
     "evaluation": set(),
+    "reward_ledger": set(),
     "checkpoint": {"folder", "username", "save_interval"},
     "throughput": set(),
     "trainer": set(),
@@ -56,13 +59,14 @@ _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _map
 
 
 def read_yaml(file: str) -> dict[str, Any]:
-    """The file's settings.
+    """The file's settings; one that is not here but ships with this project is found from any folder.
 
     Raises:
         InputError: the file is missing or malformed, or holds a key twice or where it is not used.
     """
     try:
-        with Path(file).open(encoding="utf-8") as stream:
+        shipped = not os.path.exists(file) and (ROOT / file).is_file()
+        with Path(ROOT if shipped else "", file).open(encoding="utf-8") as stream:
             settings = yaml.load(stream, Loader=_UniqueKeys)
     except OSError as error:
         raise InputError(f"config={file}: cannot be read ({error.strerror})") from error
@@ -96,9 +100,25 @@ def stacked(below: Any, above: Any) -> Any:
     return below | {key: stacked(below.get(key), value) for key, value in above.items()}
 
 
+def check_writable(option: str, file: Path) -> None:
+    """Before minutes are spent on what will be written there.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if not os.path.isdir(file.parent):
+        raise InputError(f"--{option} {file}: the folder {file.parent} does not exist")
+    if os.path.isdir(file):
+        raise InputError(f"--{option} {file}: is a folder")
+    place, access = (file, os.R_OK | os.W_OK) if os.path.exists(file) else (file.parent, os.W_OK | os.X_OK)
+    if not os.access(place, access):
+        raise InputError(f"--{option} {file}: cannot be written")
+
+
 def elsewhere_hint(key: str) -> str:
     """Where a setting that several parts share is given."""
-    return "it follows from others" if key in ("folder", "observation_size") else f"{key} stands at the top level"
+    derived = key in ("folder", "observation_size", "step_seconds")
+    return "it follows from others" if derived else f"{key} stands at the top level"
 
 
 def explain(message: str) -> str:
@@ -149,7 +169,8 @@ def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     text = yaml.safe_dump(settings, default_flow_style=True, width=float("inf"), sort_keys=False)
     # The command line wins over every file, wherever it stands.
     words = [word for word in rest if not word.startswith("--config=")]
-    lists = [word.partition("=")[0] for word in words if re.match(r"--[\w.]+=\[", word)]
+    given_lists = (re.match(r"(--[\w.]+)(=| )\[", f"{word} {value}") for word, value in pairwise([*words, ""]))
+    lists = [given[1] for given in given_lists if given]
     return ["fit", f"--config={text}", *(f"{name}=[]" for name in lists), *words], allowed
 
 

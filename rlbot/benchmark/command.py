@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rlbot.__main__ import ROOT
-from rlbot.arguments import Parser
+from rlbot.arguments import Parser, check_writable
 from rlbot.benchmark import clock, curves, peer, tune
 from rlbot.benchmark.measure import measure, summary
 from rlbot.benchmark.table import report
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 
 DESCRIPTION = """Measure how fast training is on this machine, and where its time goes: physics alone, collecting,
 learning and the whole in agent timesteps a second, by running the real training for a few iterations, several times.
@@ -51,8 +51,10 @@ def arguments_of(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
             raise InputError(f"--{name}={value}: must be at least 1")
     if sum((own.peer, own.tune, own.curves is not None, own.clock is not None)) > 1:
         raise InputError("--peer, --clock, --tune and --curves exclude each other")
-    if own.json and not own.json.absolute().parent.is_dir():
-        raise InputError(f"--json={own.json}: its folder does not exist")
+    if own.json is not None:
+        check_writable("json", own.json)
+    if own.tune:
+        check_writable("out", own.out)
     if own.peer:
         own.workload = "peers"
     return own, rest
@@ -70,7 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     """Measure; the exit code.
 
     Raises:
-        InputError: something given cannot be used.
+        InputError: something given cannot be used; nothing was measured.
+        TryAgainError: it is measured and printed, but a file could not be written.
     """
     own, rest = arguments_of(arguments)
     words = [f"--config={ROOT / 'configs' / name}" for name in WORKLOADS.get(own.workload, ())] + rest
@@ -83,10 +86,22 @@ def main(arguments: Sequence[str]) -> int:
     else:
         figures = speed(words, own)
         print(report(figures), flush=True)
-    if own.json:
-        own.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        print(f"[OK] Figures written to {own.json}", flush=True)
+    if own.json is not None:
+        save(figures, own.json)
     return 0
+
+
+def save(figures: dict[str, Any], file: Path) -> None:
+    """Write the figures, which are printed already.
+
+    Raises:
+        TryAgainError: the file cannot be written, as on a full disk.
+    """
+    try:
+        file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise TryAgainError(f"--json {file}: not written ({error.strerror}); the figures stand above") from error
+    print(f"[OK] Figures written to {file}", flush=True)
 
 
 def speed(words: Sequence[str], own: argparse.Namespace) -> dict[str, Any]:

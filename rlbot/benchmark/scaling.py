@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlbot.arguments import Parser
+from rlbot.arguments import Parser, check_writable
 from rlbot.errors import InputError
 
 DESCRIPTION = """Simulate runs on 1 to 128 machines. Each machine collects and learns for itself; all wait for the
@@ -56,12 +56,12 @@ def read_costs(arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = Parser(description=DESCRIPTION)
     for name, kind, default, text in (
-        ("batch-size", int, 32768, "timesteps an iteration of one machine"),
-        ("collect", float, 1.01, "seconds that one machine collects an iteration"),
+        ("batch-size", int, 16384, "timesteps an iteration of one machine"),
+        ("collect", float, 0.479, "seconds that one machine collects an iteration"),
         ("spread", float, 0.14, "standard deviation of that time, as a share of it"),
-        ("learn", float, 1.04, "seconds that one machine learns an iteration, without exchanges"),
+        ("learn", float, 0.809, "seconds that one machine learns an iteration, without exchanges"),
         ("updates", int, 16, "updates, and so exchanges, an iteration"),
-        ("megabytes", float, 1.53, "gradients: parameters x 4 bytes / 1,000,000"),
+        ("megabytes", float, 1.55, "gradients: parameters x 4 bytes / 1,000,000"),
         ("bandwidth", float, 117.0, "megabytes a second between two machines (gigabit: 117)"),
         ("latency", float, 0.0001, "seconds a message takes besides its bytes"),
         ("iterations", int, 1000, "iterations to simulate"),
@@ -74,6 +74,8 @@ def read_costs(arguments: Sequence[str]) -> argparse.Namespace:
         zero_is_fine = name in ("spread", "learn", "latency", "seed", "updates")
         if name != "json" and (value < 0 or (value == 0 and not zero_is_fine)):
             raise InputError(f"--{name.replace('_', '-')}={value}: must be {'at least' if zero_is_fine else 'above'} 0")
+    if costs.json is not None:
+        check_writable("json", costs.json)
     return costs
 
 

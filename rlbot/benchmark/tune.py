@@ -10,7 +10,7 @@ import yaml
 
 from rlbot.benchmark.measure import measure, summary
 from rlbot.device import num_cores
-from rlbot.errors import InputError
+from rlbot.errors import TryAgainError
 
 TUNED_BATCH = 8192  # timesteps an iteration while tuning, where a minibatch is not larger
 WORTH = 1.03  # how much faster a change has to be: less is noise
@@ -95,7 +95,7 @@ def write(settings: Settings, configs: Sequence[str], out: Path) -> None:
     """A YAML of the settings that stacks on others; its first line is the command that uses it.
 
     Raises:
-        InputError: the file cannot be written.
+        TryAgainError: the file cannot be written, as on a full disk; the message has the settings.
     """
     command = " ".join(["python scripts/train.py", *(f"--config {config}" for config in (*configs, out))])
     sections: dict[str, dict[str, Any]] = {}
@@ -106,5 +106,5 @@ def write(settings: Settings, configs: Sequence[str], out: Path) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--out={out}: cannot be written ({error.strerror})") from error
+        raise TryAgainError(f"--out {out}: not written ({error.strerror}); the best settings: {settings}") from error
     print(f"[OK] Best settings written to {out}; train with: {command}", flush=True)

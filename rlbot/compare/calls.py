@@ -39,7 +39,7 @@ def call(script: str, *words: str) -> None:
 
 
 def stop() -> None:
-    """Tell every command that runs to save and stop, each once."""
+    """Tell every command that runs to save and stop, each once; on Windows it ends at once, and its last save stays."""
     for process in tuple(RUNNING):
         RUNNING.discard(process)
         process.terminate()

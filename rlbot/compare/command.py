@@ -2,14 +2,14 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlbot.arguments import Parser
+from rlbot.arguments import Parser, check_writable
 from rlbot.compare.figures import check_drawable, plot, table
 from rlbot.compare.judging import judge
-from rlbot.compare.training import Training, train_all
+from rlbot.compare.training import Training, train_all, write
 from rlbot.errors import InputError
 from rlbot.league.opponents import find
 
@@ -20,6 +20,7 @@ are there already are not repeated, so a comparison that was cut short goes on, 
 A training is the same if its words are, and what is in the YAML files, the modules (--allow) and the checkpoint
 (--ckpt_path) that they name; files that are named inside a YAML are not looked into."""
 OPPONENTS = ("random", "idle", "chaser")
+WRITTEN = (".json", ".md", ".svg")  # after the name that --out gives
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -38,19 +39,46 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _by_name(given: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """What was given, by its name in the figures: of (option, name, what was given) each.
+
+    Raises:
+        InputError: two have one name, and one of them would be lost.
+    """
+    found: dict[str, str] = {}
+    for option, name, value in given:
+        if name in found:
+            raise InputError(f"{option} {value}: would be called {name}, as {found[name]} is; give each its own name")
+        found[name] = value
+    return found
+
+
 def _recipes(given: Sequence[str]) -> dict[str, list[str]]:
     """Files by name.
 
     Raises:
-        InputError: one is not NAME=FILE[,FILE].
+        InputError: one is not NAME=FILE[,FILE], or two have one name.
     """
-    recipes = {}
     for recipe in given:
-        name, equals, files = recipe.partition("=")
-        if not equals:
+        if "=" not in recipe:
             raise InputError(f"{recipe}: a recipe is NAME=FILE[,FILE]")
-        recipes[name] = files.split(",")
-    return recipes
+    named = _by_name(("recipe", recipe.partition("=")[0], recipe) for recipe in given)
+    return {name: recipe.partition("=")[2].split(",") for name, recipe in named.items()}
+
+
+def _opponents(names: Sequence[str], reference: str | None) -> dict[str, str]:
+    """Opponents of whole matches by their names in the figures: a file's is its own without folder and ending.
+
+    Raises:
+        InputError: one cannot be used, or two have one name.
+    """
+    given = [("--opponents", Path(name).stem, name) for name in names]
+    if reference is not None:
+        given.append(("--reference", "reference", reference))
+    opponents = _by_name(given)
+    for opponent in opponents.values():
+        find(opponent)
+    return opponents
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -60,8 +88,8 @@ def _check(given: argparse.Namespace) -> None:
     for option, (value, least) in numbers.items():
         if value < least:
             raise InputError(f"--{option} {value}: must be at least {least}")
-    for opponent in (*given.opponents, *([given.reference] if given.reference else [])):
-        find(opponent)
+    if len(set(given.seeds)) < len(given.seeds):
+        raise InputError(f"--seeds {' '.join(map(str, given.seeds))}: one is there twice")
     check_drawable()
     if not given.out.name:
         raise InputError(f"--out {given.out}: must name a file")
@@ -69,6 +97,8 @@ def _check(given: argparse.Namespace) -> None:
         given.out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {given.out}: cannot be written ({error.strerror})") from error
+    for suffix in WRITTEN:
+        check_writable("out", given.out.with_name(given.out.name + suffix))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -77,9 +107,11 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         InputError: something given cannot be used; nothing was trained.
         CallError: a training or an evaluation failed.
+        TryAgainError: a file cannot be written.
     """
     given = _parse(arguments)
     recipes = _recipes(given.recipes)
+    opponents = _opponents(given.opponents, given.reference)
     _check(given)
     words = ["--timesteps", str(given.timesteps), "--seed_everything"]
     trainings = {
@@ -88,15 +120,12 @@ def main(arguments: Sequence[str]) -> int:
         for name, files in recipes.items()
     }
     train_all(list(trainings.values()), given.parallel)
-    opponents = {Path(opponent).stem: opponent for opponent in given.opponents}
-    if given.reference:
-        opponents["reference"] = given.reference
     results: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in recipes}
     for (name, seed), training in trainings.items():
         results[name][str(seed)] = judge(training, opponents, given.timesteps, given.games, given.workers)
     texts = {".json": json.dumps(results) + "\n", ".md": table(results) + "\n"}
     for suffix, text in texts.items():
-        given.out.with_name(given.out.name + suffix).write_text(text, encoding="utf-8")
+        write(given.out.with_name(given.out.name + suffix), text)
     plot(results, given.out.with_name(f"{given.out.name}.svg"))
     print(texts[".md"], end="")
     return 0

@@ -11,7 +11,8 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
 )
 
 from rlbot.compare import calls
-from rlbot.compare.training import Training, digest
+from rlbot.compare.training import Training, digest, write
+from rlbot.play.report import is_summary
 
 TOUCHES, GOALS = "game/touches_per_minute", "game/goals_per_minute"
 CURVES = {TOUCHES: "touches a minute a car", GOALS: "goals a minute a car"}  # that are kept, and what they mean
@@ -47,16 +48,21 @@ def play(training: Training, name: str, opponent: str, games: int, workers: int)
 
     Raises:
         CallError: the evaluate command failed.
+        TryAgainError: the file cannot be written.
     """
     file = training.folder / f"against_{name}.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    content = file.read_bytes() if file.is_file() else b""
+    found: dict[str, Any] = json.loads(content) if is_summary(content) else {}  # a full disk can leave half a file
     played = {"b": opponent, "games": games}
     played |= {"checkpoint": digest(training.checkpoint), "opponent": digest(Path(opponent))}
     if found | played != found:  # not played yet, or something else
         words = [str(training.checkpoint), opponent, "--games", str(games), "--workers", str(workers)]
-        calls.call("evaluate", *words, "--json", str(file))
-        found = json.loads(file.read_text(encoding="utf-8")) | played
-        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        scratch = file.with_name("playing.json")
+        scratch.unlink(missing_ok=True)  # evaluate does not write over half a file
+        calls.call("evaluate", *words, "--json", str(scratch))
+        found = json.loads(scratch.read_bytes()) | played
+        write(file, json.dumps(found, indent=2) + "\n")
+        scratch.unlink()
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from rlbot.__main__ import ROOT
 from rlbot.arguments import read_yaml
 from rlbot.compare import calls
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 
 
 def digest(*files: Path) -> str:
@@ -25,6 +25,20 @@ def digest(*files: Path) -> str:
             return ""
         found.update(file.read_bytes())
     return found.hexdigest()
+
+
+def write(file: Path, text: str) -> None:
+    """At once: where it fails, what was there stays.
+
+    Raises:
+        TryAgainError: it failed, as on a full disk.
+    """
+    scratch = file.with_name(f"{file.name}.tmp")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(file)
+    except OSError as error:
+        raise TryAgainError(f"{file}: cannot be written ({error.strerror}); the same command goes on") from error
 
 
 def _module(name: str) -> str:
@@ -109,7 +123,7 @@ class Training:
         if any(self.checkpoint.parent.glob("*.ckpt")):
             words += ["--ckpt_path", "last"]  # wins over one to begin with
         self.folder.mkdir(parents=True, exist_ok=True)
-        begun.write_text(self._what(), encoding="utf-8")
+        write(begun, self._what())
         calls.call("train", *words, "--logdir", str(self.run))
         begun.replace(self.folder / "trained")
         print(f"[OK] {self.folder} trained", flush=True)
@@ -121,6 +135,7 @@ def train_all(trainings: Sequence[Training], parallel: int) -> None:
     Raises:
         InputError: a folder holds another training; nothing was trained.
         CallError: a training failed.
+        TryAgainError: a file cannot be written.
     """
     for training in trainings:
         training.is_done()  # is each folder this training's, before the first one begins?
@@ -132,7 +147,7 @@ def train_all(trainings: Sequence[Training], parallel: int) -> None:
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         if calls.RUNNING:
-            print("[OK] Stopping: what is being trained is saved; the same command goes on with it", flush=True)
+            print("[OK] Stopping: the same command goes on from what is saved", flush=True)
         while any(future.running() for future in futures):
             calls.stop()
             time.sleep(0.1)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlbot.arguments import Parser
+from rlbot.arguments import Parser, check_writable
 from rlbot.errors import InputError, TryAgainError
 from rlbot.league.ratings import Ledger, Result, ratings
 from rlbot.play.evaluation import Pairing, evaluate
@@ -42,24 +42,14 @@ def _check_files(json_file: Path | None, ledger: Path | None) -> None:
     if json_file is not None and ledger is not None and os.path.realpath(json_file) == os.path.realpath(ledger):
         raise InputError(f"--json and --ledger are the same file, {ledger}: name two")
     if json_file is not None:
-        _check_writable("json", json_file)
+        check_writable("json", json_file)
         if not _may_overwrite(json_file):
             raise InputError(f"--json {json_file}: holds something else than this command's JSON, name another file")
     if ledger is not None:
-        _check_writable("ledger", ledger)
+        check_writable("ledger", ledger)
         if os.path.exists(ledger) and not os.path.isfile(ledger):
             raise InputError(f"--ledger {ledger}: is a pipe or a device and no file")
         Ledger(ledger).check()
-
-
-def _check_writable(option: str, file: Path) -> None:
-    if not os.path.isdir(file.parent):
-        raise InputError(f"--{option} {file}: the folder {file.parent} does not exist")
-    if os.path.isdir(file):
-        raise InputError(f"--{option} {file}: is a folder")
-    place, access = (file, os.R_OK | os.W_OK) if os.path.exists(file) else (file.parent, os.W_OK | os.X_OK)
-    if not os.access(place, access):
-        raise InputError(f"--{option} {file}: cannot be written")
 
 
 def _may_overwrite(file: Path) -> bool:

@@ -3,14 +3,15 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from running import BASE, TINY
 
 from rlbot.__main__ import ROOT
-from rlbot.benchmark.command import main
-from rlbot.errors import InputError
+from rlbot.benchmark.command import main, save
+from rlbot.errors import InputError, TryAgainError
 
 
 def test_figures_are_complete_positive_and_add_up(benchmark, capsys, tmp_path):
@@ -73,13 +74,22 @@ def test_workload_stacks_below_other_settings(benchmark, tmp_path):
         (["--tune", "--peer"], "exclude each other"),
         (["--clock=5", "--peer"], "exclude each other"),
         (["--clock=0.5"], "--clock=0.5"),
-        (["--json=missing/out.json"], "--json=missing/out.json"),
+        (["--json=missing/out.json"], "--json missing.out.json: the folder missing does not exist"),
+        (["--json="], r"--json \.: is a folder"),
+        (["--tune", "--out=missing/tuned.yaml"], "--out missing.tuned.yaml: the folder missing does not exist"),
+        (["--tune", "--out=."], r"--out \.: is a folder"),
         (["--config=missing.yaml"], "config=missing.yaml"),
     ],
 )
 def test_what_cannot_be_used_is_named(benchmark, words, named):
     with pytest.raises(InputError, match=named):
         main(words)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's disk that is always full")
+def test_full_disk_ends_with_one_line_when_all_is_measured():
+    with pytest.raises(TryAgainError, match=r"--json /dev/full: not written .*; the figures stand above"):
+        save({"overall": 1000.0}, Path("/dev/full"))
 
 
 def test_bad_setting_ends_with_one_line_and_exit_code_2(tmp_path):

@@ -1,9 +1,13 @@
 """Tuning finds the best of what it tries, within its time, and writes a YAML that trains."""
 
+from pathlib import Path
+
+import pytest
 import torch
 import yaml
 
-from rlbot.benchmark.tune import candidates, search
+from rlbot.benchmark.tune import candidates, search, write
+from rlbot.errors import TryAgainError
 
 START = {"data.num_workers": 1, "data.num_envs": 8}
 
@@ -45,6 +49,12 @@ def test_tuned_yaml_trains(benchmark, fit, tmp_path, capsys):
     first = (tmp_path / "tuned.yaml").read_text(encoding="utf-8").splitlines()[0]
     assert first.endswith("--config tiny.yaml --config tuned.yaml")
     assert fit(tmp_path, "--config=tuned.yaml").code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's disk that is always full")
+def test_full_disk_does_not_lose_what_was_found():
+    with pytest.raises(TryAgainError, match=r"--out /dev/full: not written .*'data.num_envs': 8"):
+        write(START, [], Path("/dev/full"))
 
 
 def test_learning_uses_the_threads_that_were_found(fit, tmp_path):

@@ -8,8 +8,12 @@ import pytest
 
 from rlbot.compare import calls, judging, training
 from rlbot.compare.command import main
+from rlbot.play.report import is_summary
 
-MATCHES = {"goals_for": 3, "goals_against": 1, "win_rate": 0.75}
+MATCHES = {
+    **{"mode": "1v1", "wins": 1, "losses": 0, "draws": 1, "goals_for": 3, "goals_against": 1, "seed": 1},
+    **{"win_rate": 0.75, "win_rate_low": 0.2, "win_rate_high": 0.9, "touches_per_minute": 5.0},
+}
 
 
 class Commands:
@@ -17,7 +21,8 @@ class Commands:
 
     def __init__(self, folder: Path) -> None:
         self.calls: list[tuple[str, ...]] = []
-        self.fails = False  # once it has saved
+        self.fails = False  # a training, once it has saved
+        self.torn: str | None = None  # what the evaluation leaves in its file and fails
         (folder / "a.yaml").write_text("model: {gamma: 0.9}  # a comment", encoding="utf-8")
         self.words = [f"a={folder / 'a.yaml'}", "--seeds", "3", "--timesteps", "320", "--games", "2", "--opponents"]
         self.words += ["idle", "--logs", str(folder / "logs"), "--out", str(folder / "out" / "lr0.001")]
@@ -26,14 +31,23 @@ class Commands:
     def __call__(self, script: str, *words: str) -> None:
         self.calls.append((script, *words))
         if script == "evaluate":
-            matches = MATCHES | {"b": words[1], "games": int(words[words.index("--games") + 1])}
-            Path(words[words.index("--json") + 1]).write_text(json.dumps(matches))
+            self._evaluate(*words)
             return
         checkpoints = Path(words[words.index("--logdir") + 1]) / "checkpoints"
         checkpoints.mkdir(parents=True, exist_ok=True)
         (checkpoints / "last.ckpt").write_text(f"{len(self.calls)}")
         if self.fails:
             raise calls.CallError("train: killed", 75)
+
+    def _evaluate(self, a: str, b: str, *words: str) -> None:
+        given = dict(zip(words[::2], words[1::2], strict=True))
+        file = Path(given["--json"])
+        if file.is_file() and file.read_bytes() and not is_summary(file.read_bytes()):
+            raise calls.CallError("evaluate: holds something else", 2)
+        matches = json.dumps(MATCHES | {"a": a, "b": b, "games": int(given["--games"])})
+        file.write_text(matches if self.torn is None else self.torn)
+        if self.torn is not None:
+            raise calls.CallError("evaluate: no space left on device", 75)
 
     def compare(self, *further: str) -> list[str]:
         """What was called."""

@@ -1,8 +1,10 @@
 """Recipes are trained, played and drawn by one command."""
 
+import itertools
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,36 +15,45 @@ from rlbot.errors import InputError
 
 TINY = """
 model: {hidden_sizes: [8]}
-data: {num_envs: 2, batch_size: 64, minibatch_size: 32, num_workers: 0}
+data: {num_envs: 2, batch_size: 64, minibatch_size: 32, num_workers: 0, tick_skip: 120}
 curriculum: {stages: [{mode: 1v1}]}
-"""
+"""  # it decides once a second: most of a match's work is deciding
 
 
 def test_comparison_is_written_and_goes_on_where_it_was(tmp_path, capsys, monkeypatch):
     (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    words = [f"tiny={tmp_path / 'tiny.yaml'}", "--seeds", "3", "4", "--timesteps", "320", "--games", "2"]
+    words = [f"tiny={tmp_path / 'tiny.yaml'}", "--seeds", "3", "--timesteps", "192", "--games", "2"]
     words += ["--opponents", "idle", "--reference", "random", "--workers", "1"]
     words += ["--logs", str(tmp_path / "logs"), "--out", str(tmp_path / "out" / "found")]
     assert main(words) == 0
     found = json.loads((tmp_path / "out" / "found.json").read_text())["tiny"]
-    assert sorted(found) == ["3", "4"]
-    assert [step for step, _ in found["3"]["curves"]["game/goals_per_minute"]] == list(range(64, 321, 64))
-    seeds = [run.read_text().splitlines()[1] for run in sorted((tmp_path / "logs").rglob("config.yaml"))]
-    assert seeds == ["seed_everything: 3", "seed_everything: 4"]
+    assert list(found) == ["3"]
+    assert [step for step, _ in found["3"]["curves"]["game/goals_per_minute"]] == [64, 128, 192]
+    seeds = [run.read_text().splitlines()[1] for run in (tmp_path / "logs").rglob("config.yaml")]
+    assert seeds == ["seed_everything: 3"]
     for opponent in ("idle", "reference"):
-        played = json.loads((tmp_path / "logs" / "tiny" / "seed_4" / f"against_{opponent}.json").read_text())
-        assert found["4"][f"win_rate_{opponent}"] == played["win_rate"] > played["win_rate_low"]
-    assert not any("chaser" in name for name in found["4"])
+        played = json.loads((tmp_path / "logs" / "tiny" / "seed_3" / f"against_{opponent}.json").read_text())
+        assert found["3"][f"win_rate_{opponent}"] == played["win_rate"] > played["win_rate_low"]
+    assert not any("chaser" in name for name in found["3"])
     assert "<svg" in (tmp_path / "out" / "found.svg").read_text()
     first = capsys.readouterr().out
     monkeypatch.setattr(calls, "call", lambda *words: pytest.fail("nothing is left to do"))
     assert main(words) == 0
     assert first.endswith(capsys.readouterr().out)
-    called: list[tuple[str, ...]] = []
-    monkeypatch.setattr(calls, "call", lambda *words: called.append(words))
-    words[words.index("random")] = "chaser"  # results against another reference are not this one's
-    assert main(words) == 0
-    assert [call[2] for call in called] == ["chaser", "chaser"]
+
+
+def test_each_recipe_is_trained_and_judged_with_each_seed(commands, tmp_path):
+    (tmp_path / "b.yaml").write_text("{}", encoding="utf-8")
+    commands.words.insert(1, f"b={tmp_path / 'b.yaml'}")
+    assert commands.compare("--seeds", "3", "4") == ["train"] * 4 + ["evaluate"] * 4
+    trained = [dict(itertools.pairwise(call)) for call in commands.calls[:4]]
+    assert [words["--seed_everything"] for words in trained] == ["3", "3", "4", "4"]
+    folders = [Path(words["--logdir"]).parent for words in trained]
+    assert folders == [tmp_path / "logs" / name / f"seed_{seed}" for seed in (3, 4) for name in "ab"]
+    found = json.loads((tmp_path / "out" / "lr0.001.json").read_text())
+    assert {name: list(seeds) for name, seeds in found.items()} == {"a": ["3", "4"], "b": ["3", "4"]}
+    rows = (tmp_path / "out" / "lr0.001.md").read_text().splitlines()[2:]
+    assert ["0.75 (0.75 to 0.75)" in row for row in rows] == [True, True]
 
 
 def test_name_of_what_is_written_keeps_its_dots(commands, tmp_path):
@@ -62,15 +73,28 @@ def test_name_of_what_is_written_keeps_its_dots(commands, tmp_path):
         (["--seeds", "1", "-1"], "--seeds -1: must be at least 0"),
         (["--opponents", "idel"], "opponent='idel' is none of random, idle"),
         (["--reference", "no.ckpt"], "opponent='no.ckpt' is none of random, idle"),
+        (["--opponents", "a/last.ckpt", "b/last.ckpt"], "--opponents b/last.ckpt: would be called last, as a/last.ck"),
+        (["--opponents", "x/reference.ckpt", "--reference", "y.ckpt"], "--reference y.ckpt: would be called reference"),
+        (["--seeds", "1", "2", "1"], "--seeds 1 2 1: one is there twice"),
         (["--out", "."], "--out .: must name a file"),
         (["--out", f"{__file__}/x"], f"--out {__file__}/x: cannot be written"),
+        (["--out", "folder"], "--out folder.svg: is a folder"),
         (["--train", "--config", "no.yaml"], "config=no.yaml: cannot be read"),
     ],
 )
-def test_what_cannot_be_used_is_said_before_anything_is_trained(commands, given, message):
+def test_what_cannot_be_used_is_said_before_anything_is_trained(commands, given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.svg").mkdir()
     with pytest.raises(InputError) as refused:
         commands.compare(*given)
     assert str(refused.value).startswith(message)
+    assert commands.calls == []
+
+
+def test_two_recipes_of_one_name_are_refused_before_anything_is_trained(commands):
+    commands.words[1:1] = ["b=x.yaml", "a=y.yaml"]
+    with pytest.raises(InputError, match=r"recipe a=y\.yaml: would be called a, as a=.*a\.yaml is; give each its own"):
+        commands.compare()
     assert commands.calls == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rlbot.compare import calls
 from rlbot.compare.calls import CallError
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.launch import run
 
 
@@ -99,6 +99,22 @@ def test_training_that_was_interrupted_goes_on_from_its_last_checkpoint(commands
     assert words[-4:] == ("--ckpt_path", "last", "--logdir", str(commands.seed / "run"))
     assert words.index("before.ckpt") < words.index("last")
     assert commands.compare(*begin) == []
+
+
+def test_full_disk_does_not_make_another_training_of_one_that_was_interrupted(commands):
+    resource = pytest.importorskip("resource")  # POSIX only
+    commands.fails = True
+    with pytest.raises(CallError):
+        commands.compare()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # the system lets no file grow
+    try:
+        with pytest.raises(TryAgainError, match=r"training: cannot be written \(File too large\)"):
+            commands.compare()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    commands.fails = False
+    assert commands.compare() == ["train", "evaluate"]
 
 
 def test_training_that_saved_nothing_begins_again(commands):
