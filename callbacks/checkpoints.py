@@ -22,15 +22,15 @@ class TimestepCheckpoint(Checkpoint):
     """Saves at iteration boundaries, where the rollout is consumed and nothing is half done.
 
     A numbered file ``timesteps_000000262144.ckpt`` follows within one iteration after every multiple of ``interval``;
-    ``last.ckpt`` is never older than an iteration or ``save_interval`` timesteps, and is written at the end of a run
-    and when a signal stops it. The newest ``keep`` numbered files, the first one of every ``milestone_interval`` and
-    the file the run was resumed from are never deleted.
+    ``last.ckpt`` is written after the first iteration that ends ``save_interval`` timesteps or more after the newest
+    save, at the end of a run and when a signal stops it. The newest ``keep`` numbered files, the first one of every
+    ``milestone_interval`` and the file the run was resumed from are never deleted.
 
     Args:
         folder: where the files go.
         username: whose run it is, for the file's metadata.
         interval: timesteps between numbered files.
-        save_interval: timesteps that ``last.ckpt`` may be behind, where an iteration is shorter than that.
+        save_interval: timesteps after which ``last.ckpt`` is written anew, rounded up to whole iterations.
         milestone_interval: timesteps between files that are kept for good.
         keep: newest numbered files to keep, at least 2.
 

@@ -17,7 +17,6 @@ import yaml
 from jsonargparse import ArgumentError, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
@@ -35,6 +34,7 @@ from callbacks import (
 from rlbot.arguments import arrange, explain, flat
 from rlbot.errors import InputError
 from rlbot.events import Events
+from rlbot.patience import be_patient_with
 from rlbot.ppo import together
 from rlbot.ppo.acting import cpu_has_bfloat16
 from rlbot.ppo.checkpoint import AtomicCheckpointIO
@@ -59,7 +59,9 @@ ALLOWED_IMPORTS = [  # what a class_path may name: parts to build with, nothing 
     "stable_baselines3.common.env_util.make_vec_env",
 ]
 DESCRIPTION = (
-    "Train a bot. Without --config the settings of configs/base.yaml are used; several --config stack, later ones win. "
+    "Train a bot. Without --config the settings of configs/base.yaml are used; several --config stack, later ones win, "
+    "and any takes its place: name configs/base.yaml before a file that holds only a difference. Defaults shown below "
+    "are those without any file. "
     "Also on the command line: --debug (1,000 timesteps that exercise everything, in under a minute) and --allow NAME "
     "(class_path may name your own module NAME)."
 )
@@ -120,7 +122,9 @@ class TrainCLI(LightningCLI):
         parser.add_argument(
             "--logdir", type=str, default="logs/latest_run", help="The run's folder; an earlier one is moved aside."
         )
-        parser.add_argument("--save_interval", type=int, default=30_000, help="Timesteps that last.ckpt may be behind.")
+        parser.add_argument(
+            "--save_interval", type=int, default=30_000, help="Timesteps after which last.ckpt is written anew."
+        )
         parser.add_argument(
             "--exact_resume",
             type=bool,
@@ -220,13 +224,17 @@ class TrainCLI(LightningCLI):
         self.stop = Stop()
         summary = RunSummary(fit.username, asked)
         events = Events(fit.logdir, self.checkpoint["metadata"]["timesteps"] if self.checkpoint else None)
+        loggers, theirs, plugins = (_listed(given[key]) for key in ("logger", "callbacks", "plugins"))
+        for part in (*loggers, *theirs):
+            be_patient_with(part)
         settings: dict[str, Any] = {
             **given,
             **self._placed._asdict(),
             "strategy": self._placed.strategy if isinstance(given["strategy"], str) else given["strategy"],
             "precision": precision,
-            "logger": [events, *([own] if isinstance(own := given["logger"], Logger) else own or [])],
-            "plugins": [*(given["plugins"] or []), AtomicCheckpointIO()],
+            "logger": [events, *loggers],
+            "callbacks": theirs,
+            "plugins": [*plugins, AtomicCheckpointIO()],
         }
         own = [self._get(self.config_init, key) for key in CALLBACKS]
         for callback in (*own, summary):
@@ -251,8 +259,8 @@ class TrainCLI(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """What LightningCLI runs: hold the run's folder, in the first process, while the Trainer fits."""
-        logdir, resumed = (Path(self.config["fit"][key] or "") for key in ("logdir", "ckpt_path"))
-        resumes_here = logdir.resolve() in resumed.resolve().parents
+        logdir, resumed = Path(self.config["fit"].logdir), self.config["fit"].ckpt_path
+        resumes_here = resumed is not None and logdir.resolve() in Path(resumed).resolve().parents
         folder = RunFolder(logdir, resume=resumes_here) if self.trainer.is_global_zero else None
         try:
             with start_others(self.arguments):
@@ -262,6 +270,13 @@ class TrainCLI(LightningCLI):
         finally:
             if folder is not None:
                 folder.release()
+
+
+def _listed(given: Any) -> list[Any]:
+    """One or several of the Trainer's parts; true and false are Lightning's words for its own or none."""
+    return (
+        [] if given is None or isinstance(given, bool) else list(given) if isinstance(given, (list, tuple)) else [given]
+    )
 
 
 def train(arguments: Sequence[str], callbacks: Sequence[L.Callback] = ()) -> int:

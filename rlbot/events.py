@@ -1,6 +1,5 @@
 """TensorBoard events that never end a run."""
 
-import time
 from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -8,7 +7,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams
 from typing_extensions import override
 
-WARN_SECONDS = 60.0
+from rlbot.patience import Warnings
+
 COMPARED = ("game/touches_per_minute", "game/goals_per_minute", "evaluation/rating", "speed/timesteps_per_second")
 
 
@@ -23,7 +23,7 @@ class Events(TensorBoardLogger):
     def __init__(self, folder: str, resumed_at: int | None = None) -> None:
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
         super().__init__(folder, name="", version="", default_hp_metric=False, **purge)
-        self._warned_at = -WARN_SECONDS
+        self._warnings = Warnings()
 
     @override
     @rank_zero_only
@@ -66,6 +66,4 @@ class Events(TensorBoardLogger):
         """The writer's thread is dead after an error: begin another file with the next values."""
         self._experiment = None
         self._kwargs.pop("purge_step", None)
-        if time.monotonic() - self._warned_at >= WARN_SECONDS:
-            self._warned_at = time.monotonic()
-            print(f"[ERROR] TensorBoard events not written ({error.strerror}): training goes on", flush=True)
+        self._warnings.say(f"TensorBoard events not written ({error.strerror})")

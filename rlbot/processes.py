@@ -59,7 +59,8 @@ def place(device: str, devices: Any, num_nodes: int, strategy: Any) -> Placement
             f"trainer.devices={devices}, trainer.num_nodes={num_nodes}: torchrun started {world} processes; "
             "leave both settings out"
         )
-    if ":" in device and count > 1:
+    alone = devices in ("auto", 1, "1")
+    if ":" in device and not alone:
         raise InputError(f"device={device}: names one device, but trainer.devices={devices}")
     if isinstance(strategy, str):
         if strategy not in ("auto", "ddp"):
@@ -67,7 +68,7 @@ def place(device: str, devices: Any, num_nodes: int, strategy: Any) -> Placement
         # Buffers are equal already: ReturnScale takes in what all processes saw.
         several = strategy == "ddp" or count * num_nodes > 1
         strategy = DDPStrategy(broadcast_buffers=False) if several else "auto"
-    return Placement(accelerator, one if count == 1 and devices in ("auto", 1) else devices, num_nodes, strategy)
+    return Placement(accelerator, one if alone else devices, num_nodes, strategy)
 
 
 def _count(devices: Any) -> int:

@@ -25,6 +25,14 @@ def test_base_yaml_is_used_where_no_config_is_given():
     assert arrange(["--timesteps", "5"]) == arrange(["--config", BASE, "--timesteps", "5"])
 
 
+def test_shipped_yaml_is_found_from_any_folder_unless_one_lies_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert arrange(["--config", "configs/base.yaml"]) == arrange(["--config", BASE])
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "base.yaml").write_text("username: Zoe")
+    assert arrange(["--config", "configs/base.yaml"])[0] == ["fit", "--config={username: Zoe}\n"]
+
+
 def test_debug_settings_win_over_every_yaml_and_lose_to_the_command_line():
     words, _ = arrange(["--debug", "--config", BASE, "--timesteps", "5"])
     assert words == arrange(["--config", BASE, "--config", DEBUG, "--timesteps", "5"])[0]
@@ -39,9 +47,10 @@ def test_stacked_settings_merge_key_by_key_but_lists_and_other_classes_replace()
     assert stacked(below, same)["head"] == {"class_path": "A", "init_args": {"n": 1, "m": 2}}
 
 
-def test_list_on_the_command_line_keeps_nothing_of_the_files(fit, tmp_path):
+@pytest.mark.parametrize("words", [["--curriculum.stages=[{mode: 1v1}]"], ["--curriculum.stages", "[{mode: 1v1}]"]])
+def test_list_on_the_command_line_keeps_nothing_of_the_files(fit, tmp_path, words):
     one = edited(tmp_path, "curriculum: {stages: [{mode: 1v1, pool_share: 0.5}]}")
-    run = fit(tmp_path, one, "--curriculum.stages=[{mode: 1v1}]", "--timesteps=64")
+    run = fit(tmp_path, one, *words, "--timesteps=64")
     assert (run.code, yaml.safe_load((run.logdir / "config.yaml").read_text())["curriculum"]["stages"]) == (
         0,
         [{"mode": "1v1", "opponent": "selfplay", "from_timesteps": 0, "until": None, "pool_share": 0.0}],
@@ -109,6 +118,8 @@ def test_mistyped_key_of_each_section_of_each_shipped_yaml_is_named(fit, tmp_pat
         ("data: {total_timesteps: 5}", "data.total_timesteps"),
         ("data: 5", "data"),
         ("data: null", "data"),
+        ("model: {step_seconds: 0.5}", "model.step_seconds is not a setting; it follows from others"),
+        ("reward_ledger: null", "reward_ledger must hold settings, not None"),
         ("curriculum: null", "curriculum"),
         ("checkpoint: soon", "checkpoint"),
         ("throughput: 30", "throughput"),

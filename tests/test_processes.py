@@ -224,6 +224,14 @@ def test_one_process_has_no_strategy_and_several_have_ddp():
         assert placed.strategy._ddp_kwargs == {"broadcast_buffers": False}
 
 
+def test_one_named_device_stays_that_one(monkeypatch):
+    monkeypatch.setattr("rlbot.processes.choose_device", lambda device: ("cuda", [1]))
+    assert [place("cuda:1", devices, 1, "auto").devices for devices in ("auto", 1, "1")] == [[1]] * 3
+    for devices in (2, [0], "0,1"):
+        with pytest.raises(InputError, match=r"device=cuda:1: names one device, but trainer\.devices="):
+            place("cuda:1", devices, 1, "auto")
+
+
 @pytest.mark.parametrize(
     ("devices", "strategy", "named"), [("many", "auto", "devices=many"), (2, "fsdp", "strategy=fsdp")]
 )

@@ -124,6 +124,15 @@ def test_new_run_moves_the_earlier_one_aside(fit, tmp_path):
     assert all(torch.equal(kept["state_dict"][name], again["state_dict"][name]) for name in kept["state_dict"])
 
 
+def test_new_run_from_inside_the_earlier_one_moves_it_aside(fit, tmp_path, monkeypatch):
+    kept = fit(tmp_path).load()
+    monkeypatch.chdir(tmp_path / "run" / "checkpoints")
+    assert fit(tmp_path, "--seed_everything=7").code == 0
+    (moved,) = tmp_path.glob("run_2*")
+    again = torch.load(moved / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(torch.equal(kept["state_dict"][name], again["state_dict"][name]) for name in kept["state_dict"])
+
+
 def test_a_persons_own_reward_and_callback_run(fit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_rewards.py").write_text(README_REWARD)
@@ -137,6 +146,13 @@ def test_a_persons_own_reward_and_callback_run(fit, tmp_path, monkeypatch):
     assert run.out.count("[OK] 0 goals in 0.07 minutes of game!\n") == 2  # 64 steps of 1/15 s
     (_, reward), _ = run.scalars()["reward/high_touch"]
     assert reward >= 4 * 15 * 60  # the 1 of every step, by its weight, a minute
+
+
+@pytest.mark.parametrize("word", ["logger=true", "logger=false", "plugins=null", "callbacks=null"])
+def test_parts_of_the_trainer_that_are_not_named_change_nothing(fit, tmp_path, word):
+    run = fit(tmp_path, f"--trainer.{word}", "--timesteps=64")
+    assert (run.code, run.err) == (0, "")
+    assert "ppo/kl" in run.scalars()
 
 
 def test_yaml_without_a_precision_trains_in_float32(fit, tmp_path):
