@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L  # noqa: N812
+import numpy as np
 import torch
 from typing_extensions import override
 
 from callbacks.evaluation import Evaluation
 from callbacks.stages import Stage, by_results, check_plan, default_stages
 from rlbot.errors import InputError
-from rlbot.game.match import Opponent
+from rlbot.game.match import MODES, Opponent
+from rlbot.game.starts import check_starts
 from rlbot.league.frozen import FrozenPolicy
+from rlbot.league.opponents import check_tick_skip
 from rlbot.league.past_selves import PastSelves, PoolSettings
 from rlbot.league.pool import Pool
 from rlbot.play.evaluation import wilson
@@ -82,7 +85,7 @@ class Curriculum(L.Callback):
         if self.stages and not data.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")
         for stage in self.stages:
-            data.check_mode(stage.mode)
+            check_starts(data.game["starts"] or (), np.repeat([0, 1], MODES[stage.mode]))
             if stage.pool_share and data.num_envs // max(data.num_workers, 1) < 2:
                 raise InputError(
                     f"curriculum.stages: pool_share={stage.pool_share} needs at least 2 arenas in each worker, and "
@@ -93,6 +96,11 @@ class Curriculum(L.Callback):
             raise InputError(
                 f"curriculum.pool.guests={guests} know the default observation only (data.observation: null)"
             )
+        for setting, found in (
+            ("curriculum.pool.guests", self.past_selves.guests),
+            ("evaluation.anchors", evaluation.opponents if evaluation.interval is not None else {}),
+        ):
+            check_tick_skip(found, data.game["tick_skip"], setting)
         asked = [one for stage in self.stages if stage.until is not None for one in stage.until.win_rate.items()]
         if asked and (evaluation.interval is None or not data.sees_the_default):
             why = "evaluation.interval is null" if evaluation.interval is None else "data.observation is your own"

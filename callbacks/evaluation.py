@@ -82,7 +82,7 @@ class Evaluation(L.Callback):
         if wrong := [f"{name}={value} ({rule})" for name, value, rule, holds in rules if not holds]:
             raise ValueError(f"evaluation: {'; '.join(wrong)}")
         with torch.random.fork_rng(devices=[]):  # a policy that is read draws weights first
-            self._anchors: dict[str, Opponent] = find_all(anchors, "evaluation.anchors")
+            self.opponents: dict[str, Opponent] = find_all(anchors, "evaluation.anchors")
         self.interval, self.games, self.anchors = interval, games, list(anchors)
         self.num_past_selves, self.mode = num_past_selves, mode
         self.match_seconds, self.max_share = match_seconds, max_share
@@ -152,7 +152,7 @@ class Evaluation(L.Callback):
         timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
         mode = self.mode or _mode_of_the_stage(trainer)
         past = self._past_selves(trainer, timesteps)
-        num_opponents = len(self._anchors) + len(past)
+        num_opponents = len(self.opponents) + len(past)
         budget = None if self.max_share is None else self.max_share * self._run_seconds - self._spent
         wanted = self.games if budget is None or self._results else 2 * max(self.games // FIRST_SHARE // 2, 1)
         seconds_a_match = self._seconds_a_match * MODES[mode][0]
@@ -169,7 +169,7 @@ class Evaluation(L.Callback):
             return Found({}, {})
         seconds = time.monotonic() - begun
         self._seconds_a_match = seconds / (games * num_opponents * MODES[mode][0])
-        named = {**{name: name for name in self._anchors}, **{tag: file.stem for tag, file in past.items()}}
+        named = {**{name: name for name in self.opponents}, **{tag: file.stem for tag, file in past.items()}}
         found = {
             tag: summary(Pairing(_name(timesteps), named[tag], mode, 0), results) for tag, results in played.items()
         }
@@ -181,7 +181,7 @@ class Evaluation(L.Callback):
             f"[OK] Evaluation at {timesteps} timesteps in {mode}: rating {rating:.1f} ({low:.1f} to {high:.1f}), "
             f"wins {wins} ({games} matches each, {seconds:.1f} s)"
         )
-        return Found(scalars, {name: found[name]["win_rate_low"] for name in self._anchors})
+        return Found(scalars, {name: found[name]["win_rate_low"] for name in self.opponents})
 
     def _past_selves(self, trainer: L.Trainer, timesteps: int) -> dict[str, Path]:
         """Files of past selves by tag, ``past_self_1`` the oldest, as near as may be to an even spread over the run."""
@@ -199,7 +199,7 @@ class Evaluation(L.Callback):
     ) -> dict[str, list[MatchResult]]:
         data, callbacks = trainer.datamodule, trainer.callbacks  # type: ignore[attr-defined]
         thawed = {tag: _thaw(file, module) for tag, file in past.items()}
-        opponents = self._anchors | {tag: policy for tag, policy in thawed.items() if policy is not None}
+        opponents = self.opponents | {tag: policy for tag, policy in thawed.items() if policy is not None}
 
         def look() -> None:
             if any(getattr(callback, "signum", 0) for callback in callbacks):

@@ -65,7 +65,7 @@ def read_yaml(file: str) -> dict[str, Any]:
         InputError: the file is missing or malformed, or holds a key twice or where it is not used.
     """
     try:
-        shipped = not os.path.exists(file) and (ROOT / file).is_file()
+        shipped = Path(file).parts[:1] == ("configs",) and not os.path.lexists(file) and (ROOT / file).is_file()
         with Path(ROOT if shipped else "", file).open(encoding="utf-8") as stream:
             settings = yaml.load(stream, Loader=_UniqueKeys)
     except OSError as error:

@@ -5,8 +5,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import lightning as L  # noqa: N812
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers import Logger
+
+from rlbot.ppo import together
+
 WARN_SECONDS = 60.0
 LOGGING = ("log_hyperparams", "log_metrics", "save", "finalize")
+HOOKS = ("teardown", *(name for name in dir(L.Callback) if name.startswith("on_")))
 
 
 class Warnings:
@@ -22,20 +29,27 @@ class Warnings:
             print(f"[ERROR] {what}: training goes on", flush=True)
 
 
-def be_patient_with(part: object) -> None:
-    """From now on OSError in a hook of this logger or callback costs a warning a minute and what it would have done."""
+def be_patient_with(part: Logger | L.Callback) -> None:
+    """From now on OSError in its hooks costs a warning a minute and what the hook would have done.
+
+    A callback of one of several processes may leave the others waiting for it: there, its error is raised. So is that
+    of a callback that saves checkpoints, whose loss nobody should get used to.
+    """
+    if isinstance(part, Checkpoint):
+        return
     warnings = Warnings()
-    for name in dir(part):
-        if name in LOGGING or name.startswith("on_"):
-            setattr(part, name, _patient(getattr(part, name), type(part).__name__, warnings))
+    for name in LOGGING if isinstance(part, Logger) else HOOKS:
+        setattr(part, name, _patient(getattr(part, name), part, warnings))
 
 
-def _patient(hook: Callable[..., Any], owner: str, warnings: Warnings) -> Callable[..., Any]:
+def _patient(hook: Callable[..., Any], owner: Logger | L.Callback, warnings: Warnings) -> Callable[..., Any]:
     @wraps(hook)
     def call(*given: Any, **named: Any) -> Any:
         try:
             return hook(*given, **named)
         except OSError as error:
-            warnings.say(f"{owner}.{hook.__name__} failed ({error.strerror or error})")
+            if isinstance(owner, L.Callback) and together.num_processes() > 1:
+                raise
+            warnings.say(f"{type(owner).__name__}.{hook.__name__} failed ({error.strerror or error})")
 
     return call

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import lightning as L  # noqa: N812
 import pytest
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 import rlbot.patience
@@ -28,8 +29,10 @@ class FullDisk(CSVLogger):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-class Clumsy:
-    def on_something(self):
+class Clumsy(L.Callback):
+    """Makes another mistake."""
+
+    def on_fit_end(self, trainer, pl_module):
         raise ValueError("not about files")
 
 
@@ -65,4 +68,19 @@ def test_other_mistakes_are_raised():
     clumsy = Clumsy()
     be_patient_with(clumsy)
     with pytest.raises(ValueError, match="not about files"):
-        clumsy.on_something()
+        clumsy.on_fit_end(None, None)
+
+
+def test_callback_that_others_wait_for_or_that_saves_checkpoints_is_heard(monkeypatch):
+    def unwritable():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    saving, waited_for = ModelCheckpoint(), Note()
+    for part in (saving, waited_for):
+        part.on_fit_end = unwritable
+        be_patient_with(part)
+    waited_for.on_fit_end()
+    monkeypatch.setattr("rlbot.ppo.together.num_processes", lambda: 2)
+    for part in (saving, waited_for):
+        with pytest.raises(OSError, match="No space left"):
+            part.on_fit_end()

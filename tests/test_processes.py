@@ -189,13 +189,24 @@ def test_killed_run_leaves_no_process_that_it_started(tmp_path):
     assert (len(gone), alive) == (1, [])
 
 
+DIES_ONCE = """
+import os, pathlib, signal
+import lightning as L
+
+class DiesOnce(L.Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.global_rank == 1 and trainer.datamodule.num_iterations == 3 and not pathlib.Path("died").exists():
+            pathlib.Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 def test_torchrun_goes_on_from_the_last_save_after_a_kill(tmp_path):
-    run = arguments_of(tmp_path, ("--device=cpu", "--timesteps=1280", "--throughput.print_seconds=1000"))
+    (tmp_path / "dies_once.py").write_text(DIES_ONCE)
+    dies = ("--allow=dies_once", "--trainer.callbacks=dies_once.DiesOnce")
+    run = arguments_of(tmp_path, ("--device=cpu", "--timesteps=1280", "--throughput.print_seconds=1000", *dies))
     elastic = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1")
-    agent = spawn(tmp_path, *elastic, TRAIN, *run)
-    wait_for(tmp_path / "output.txt", "[OK] Checkpoint saved")
-    psutil.Process(agent.pid).children()[1].kill()
-    assert agent.wait(90) == 0
+    assert spawn(tmp_path, *elastic, TRAIN, *run).wait(90) == 0
     printed = (tmp_path / "output.txt").read_text(encoding="utf-8")
     assert printed.count("[OK] Started again by torchrun: going on from the last save") == 1
     (begun,) = re.findall(r"Timesteps: (\d+) of 1280", printed)[1:]

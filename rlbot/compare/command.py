@@ -10,7 +10,7 @@ from rlbot.arguments import Parser, check_writable
 from rlbot.compare.figures import check_drawable, plot, table
 from rlbot.compare.judging import judge
 from rlbot.compare.training import Training, train_all, write
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.league.opponents import find
 
 DESCRIPTION = """Train each recipe with several seeds, let the bots play whole matches, and draw what was found.
@@ -124,8 +124,12 @@ def main(arguments: Sequence[str]) -> int:
     for (name, seed), training in trainings.items():
         results[name][str(seed)] = judge(training, opponents, given.timesteps, given.games, given.workers)
     texts = {".json": json.dumps(results) + "\n", ".md": table(results) + "\n"}
+    print(texts[".md"], end="", flush=True)
     for suffix, text in texts.items():
         write(given.out.with_name(given.out.name + suffix), text)
-    plot(results, given.out.with_name(f"{given.out.name}.svg"))
-    print(texts[".md"], end="")
+    figure = given.out.with_name(f"{given.out.name}.svg")
+    try:
+        plot(results, figure)
+    except OSError as error:
+        raise TryAgainError(f"{figure}: cannot be written ({error.strerror}); the same command goes on") from error
     return 0

@@ -106,8 +106,6 @@ class Match:
             raise ValueError(f"rewards holds two terms of one name: {', '.join(names)}")
         if not self.starts or sum(start.weight for start in self.starts) <= 0:
             raise ValueError("starts holds no start with a weight above 0")
-        for start in self.starts:
-            start(np.random.default_rng(0), self.team)  # one that has too few cars for the mode says so now
         self._arenas: ArenaBatch | None = None
         self._seconds = {"observe": 0.0, "reward": 0.0, "infer": 0.0}
         self._observations = np.zeros((num_arenas, self.num_cars, self.observation.size), np.float32)

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -227,6 +227,13 @@ def draw(starts: Sequence[Start], rng: np.random.Generator, team: IntArray) -> A
         return starts[0](rng, team)
     weights = np.array([start.weight for start in starts])
     return starts[rng.choice(len(starts), p=weights / weights.sum())](rng, team)
+
+
+def check_starts(starts: Iterable[Start], team: IntArray) -> None:
+    """See that each start that may be drawn can place the cars of ``team`` (C,), or let it say why not."""
+    for start in starts:
+        if start.weight > 0:
+            start(np.random.default_rng(0), team)
 
 
 def default_starts() -> list[Start]:

@@ -80,7 +80,7 @@ def _rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
 
 
 def _tick_skip(architecture: dict[str, Any]) -> int:
-    seconds = architecture.get("step_seconds") or 8 / TICKS_PER_SECOND  # older files do not say
+    seconds = architecture.get("step_seconds") or 8 / TICKS_PER_SECOND  # older files do not say it here
     if not seconds > 0:
         raise ValueError(f"step_seconds={seconds}")
     return max(round(TICKS_PER_SECOND * seconds), 1)

@@ -143,6 +143,8 @@ class Nexto:
         InputError: the module does not take these shapes or does not give 90 logits a car.
     """
 
+    tick_skip = 8  # physics ticks between its decisions
+
     def __init__(self, module: Callable[..., Any], *, deterministic: bool = False) -> None:
         self._module = module
         self._deterministic = deterministic

@@ -4,7 +4,7 @@ Each is a function of what its cars see and of the noise it is handed: observati
 controls (A, K, 8). The arenas own all randomness, so an arena's history does not depend on the others'.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +168,17 @@ def find(name: str, *, deterministic: bool = False) -> Opponent:
     if policy.observation_size != SIZE:
         raise InputError(f"{name}: its policy sees {policy.observation_size} numbers, not the {SIZE} of matches")
     return policy
+
+
+def check_tick_skip(opponents: Mapping[str, Opponent], tick_skip: int, setting: str) -> None:
+    """See that policies among the opponents decide as often as they learned to; all others take any.
+
+    Raises:
+        InputError: one learned to decide more or less often; ``setting`` tells where it stands.
+    """
+    for name, opponent in opponents.items():
+        if (own := getattr(opponent, "tick_skip", tick_skip)) != tick_skip:
+            raise InputError(f"{setting}: {name} decides every {own} ticks, and not every {tick_skip} as here")
 
 
 def find_all(names: Iterable[str], setting: str) -> dict[str, Opponent]:

@@ -75,7 +75,7 @@ class PastSelves:
         settings.check()
         self.settings = settings
         with torch.random.fork_rng(devices=[]):  # a policy that is read draws weights first
-            self._guests: dict[str, Opponent] = find_all(settings.guests, "curriculum.pool.guests")
+            self.guests: dict[str, Opponent] = find_all(settings.guests, "curriculum.pool.guests")
         self.folder = Path()  # where this run's files go
         self.files: dict[str, Path] = {}  # by name, oldest first
         self.results: dict[str, list[float]] = {}  # the learner's points and the episodes, by name; old ones fade
@@ -138,7 +138,7 @@ class PastSelves:
     def count(self, statistics: Mapping[str, tuple[float, float]], timesteps: int) -> None:
         """Take in an iteration's results; earlier ones fade by its ``timesteps``."""
         fading = 0.5 ** (timesteps / self.settings.half_life)
-        members = {*self._guests, *self.files}
+        members = {*self.guests, *self.files}
         self.results = {n: [p * fading, e * fading] for n, (p, e) in self.results.items() if n in members}
         for tag, (points, episodes) in statistics.items():
             name = tag.removeprefix(RESULTS)
@@ -157,7 +157,7 @@ class PastSelves:
 
     def draw(self, seed: Sequence[int]) -> None:
         """Draw who plays; the same seed, files and results give the same."""
-        names, chosen = [*self._guests, *self.files], self.settings
+        names, chosen = [*self.guests, *self.files], self.settings
         if not names:
             self.deal = []
             return
@@ -174,14 +174,14 @@ class PastSelves:
             seed: to draw again by, without the files that were dropped.
         """
         reasons: list[str] = []
-        if not {*self.deal} <= {*self._guests, *self.files}:  # the guests were edited before a resume
+        if not {*self.deal} <= {*self.guests, *self.files}:  # the guests were edited before a resume
             self.draw(seed)
         while self.deal:
             self._frozen = {name: policy for name, policy in self._frozen.items() if name in self.deal}
-            drawn = [name for name in dict.fromkeys(self.deal) if name not in self._guests]
+            drawn = [name for name in dict.fromkeys(self.deal) if name not in self.guests]
             broken = [reason for name in drawn if (reason := self._thaw(name))]
             if not broken:
-                return Pool(self._guests | self._frozen, self.deal), reasons
+                return Pool(self.guests | self._frozen, self.deal), reasons
             reasons += broken
             self.draw(seed)
         return None, reasons

@@ -37,7 +37,7 @@ SCALE = math.sqrt(2 * (_MODEL.beta**2 + _SIGMA**2))
 class Result:
     """What A did against B in a number of whole matches, half of them on each side.
 
-    With a ``seed``, equal results are of the same matches.
+    With a ``seed``, those of the same players share their matches: more of them hold the fewer.
     """
 
     mode: str
@@ -56,6 +56,11 @@ class Result:
             raise ValueError("no result: wins, losses and draws must be whole numbers from 0 to 1,000,000,000")
         if self.seed is not None and type(self.seed) is not int:
             raise ValueError(f"no result: seed={self.seed!r}")
+
+    @property
+    def games(self) -> int:
+        """How many matches."""
+        return self.wins + self.losses + self.draws
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
@@ -198,8 +203,13 @@ def ratings(results: Iterable[Result], mode: str, anchors: Mapping[str, float] =
 
 
 def _once(results: Iterable[Result]) -> list[Result]:
-    """Without repetitions of the same matches."""
-    return list({(result, i if result.seed is None else 0): result for i, result in enumerate(results)}.values())
+    """Of results that share their matches the one with most of them, the newest of equals."""
+    found: dict[tuple[str, str, str, int | None, int], Result] = {}
+    for i, new in enumerate(results):
+        key = new.mode, new.a, new.b, new.seed, i if new.seed is None else 0
+        if key not in found or new.games >= found[key].games:
+            found[key] = new
+    return list(found.values())
 
 
 def _scores(results: Iterable[Result]) -> dict[tuple[str, str], tuple[float, float]]:

@@ -207,14 +207,10 @@ class RolloutDataModule(L.LightningDataModule):
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch  # the module's ``prepare`` has put it there
 
-    def check_mode(self, mode: str) -> None:
-        """See that the game's parts can play this mode, or raise ValueError."""
-        self._make_env(mode, None)(1)  # builds no arena yet
-
     def check(self, module: PPO) -> None:
         """See that the model fits the environment, or raise ValueError."""
         if self._foreign is None:
-            self.check_mode(self._mode)
+            self._make_env(self._mode, None)(1)  # builds no arena yet
         space = ACTION_SPACE if self._foreign is None else self._foreign.single_action_space
         module.check_fit(space, self.sees_the_default)
 

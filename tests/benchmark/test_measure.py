@@ -50,7 +50,14 @@ def test_lightning_has_what_neither_the_loader_nor_learning_took():
     assert (found["lightning_share"], found["checkpoint_share"]) == pytest.approx((0.05, 0.01))
 
 
-def test_own_work_is_not_that_of_others():
-    busy = Busy()
+def test_own_work_is_not_that_of_others(monkeypatch):
+    seconds = iter([(100.0, 50.0, 20.0), (110.0, 57.0, 24.0)])  # of all cores, those worked in, those for us
+    monkeypatch.setattr(Busy, "_read", staticmethod(lambda: next(seconds)))
+    assert Busy().others() == pytest.approx(0.3)  # of ten seconds seven were worked in, four of them by us
+
+
+def test_seconds_of_the_cores_hold_those_that_were_worked_in_and_those_hold_ours():
+    every, worked, ours = Busy._read()
+    assert every > worked > 0
     sum(range(3_000_000))
-    assert 0 <= busy.others() <= 1
+    assert Busy._read()[2] > ours > 0

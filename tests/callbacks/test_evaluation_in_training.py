@@ -182,6 +182,16 @@ def test_matches_with_more_cars_are_thought_to_cost_as_much_a_car(tmp_path, monk
     assert asked[1] == 2 * asked[0]
 
 
+def test_fewer_matches_than_a_stage_waits_for_are_not_played(tmp_path, monkeypatch):
+    asked: list[int] = []
+    monkeypatch.setattr(callbacks.evaluation, "affordable_games", lambda *a: asked.append(a[4]) or 0)
+    evaluation = small()
+    evaluation.least_games = 6
+    train(tmp_path, evaluation, timesteps=32)
+    assert asked == [6]
+    assert not (tmp_path / "ratings.jsonl").exists()
+
+
 def test_randomness_and_threads_are_left_as_they_were(tmp_path):
     notes: list[Any] = []
     threads = torch.get_num_threads()

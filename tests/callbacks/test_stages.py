@@ -1,6 +1,7 @@
 """When a stage is left, and which stages make a plan."""
 
 import pytest
+import torch
 
 from callbacks.curriculum import Curriculum
 from callbacks.evaluation import Evaluation
@@ -9,6 +10,7 @@ from rlbot.errors import InputError
 from rlbot.game.observations import DefaultObservation
 from rlbot.league.past_selves import PoolSettings
 from rlbot.ppo.data import RolloutDataModule
+from rlbot.ppo.module import PPO
 
 
 @pytest.mark.parametrize(
@@ -136,3 +138,17 @@ def test_arenas_of_a_worker_must_be_enough_to_be_shared():
     data = RolloutDataModule(num_envs=3, num_workers=2, batch_size=64, minibatch_size=64)
     with pytest.raises(InputError, match=r"pool_share=0.5 needs at least 2 arenas in each worker, and data.num_envs=3"):
         plan.check(Evaluation(), data)
+
+
+def test_policies_that_learned_to_decide_at_another_rate_are_no_guests_and_no_anchors(tmp_path):
+    module, file = PPO(hidden_sizes=(8,), step_seconds=8 / 120), str(tmp_path / "eight.ckpt")
+    torch.save({"architecture": module.architecture, "state_dict": module.state_dict()}, file)
+    guest, anchor = Curriculum([Stage("1v1")], PoolSettings(guests=[file])), Evaluation(anchors=["idle", file])
+    guest.check(anchor, RolloutDataModule())
+    for plan, evaluation, setting in (
+        (guest, Evaluation(), "curriculum.pool.guests"),
+        (Curriculum([Stage("1v1")]), anchor, "evaluation.anchors"),
+    ):
+        with pytest.raises(InputError, match=rf"^{setting}: .*eight.ckpt decides every 8 ticks, and not every 4 as"):
+            plan.check(evaluation, RolloutDataModule(tick_skip=4))
+    Curriculum([Stage("1v1")]).check(Evaluation(interval=None, anchors=[file]), RolloutDataModule(tick_skip=4))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import lightning as L  # noqa: N812
 import pytest
 import torch
 
@@ -90,14 +91,18 @@ def test_signal_at_a_random_moment_saves_and_tells_by_the_exit_code(start, tmp_p
     assert printed.count(f"[OK] Stopping after {signum.name}: saving") == 1
 
 
-def test_second_ctrl_c_interrupts_at_once_and_leaves_the_last_save(start, tmp_path):
-    process = start(tmp_path, "--timesteps=1000000", "--data.batch_size=6000", "--data.minibatch_size=6000")
-    wait_for(tmp_path, "[OK] Training speed")
-    for _ in range(2):
-        time.sleep(0.2)
-        os.kill(process.pid, signal.SIGINT)
-    process.join(30)
-    assert (process.exitcode, timesteps(tmp_path)) == (130, 6000)
+class Impatient(L.Callback):
+    """Presses Ctrl-C twice in the second iteration."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.datamodule.num_iterations == 2:  # of those that are collected
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_second_ctrl_c_interrupts_at_once_and_leaves_the_last_save(fit, tmp_path):
+    run = fit(tmp_path, "--allow=test_stop", "--trainer.callbacks=test_stop.Impatient", "--timesteps=256")
+    assert (run.code, run.load()["metadata"]["timesteps"]) == (130, 64)
 
 
 def test_signal_before_training_has_begun_leaves_with_its_code(start, tmp_path):

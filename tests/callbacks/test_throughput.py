@@ -10,6 +10,7 @@ import torch
 
 import callbacks.throughput
 from callbacks.throughput import Throughput
+from rlbot.ppo.data import RolloutDataModule
 
 LINE = r"\[OK\] Training speed: \d+\.\d timesteps/sec \(collect \d+, learn \d+\) at (\d+) timesteps"
 
@@ -36,7 +37,7 @@ def test_speeds_fit_together(run):
         shares = logged["speed/collect_share"][i], logged["speed/learn_share"][i]
         assert sum(shares) == pytest.approx(1)
         assert shares[1] == pytest.approx(overall / learn, rel=1e-4)
-        assert overall / collect < shares[0]  # building the first arenas and preparing the rollout are in the share
+        assert overall / collect < shares[0]  # preparing the rollout is in the share
         assert 50 < logged["speed/process_memory_mb"][i] < 20_000
 
 
@@ -44,6 +45,31 @@ class Evaluates(L.Callback):
     """Says that it took four seconds of each iteration."""
 
     seconds_taken = 4.0
+
+
+class Works(L.Callback):
+    """Four seconds an iteration."""
+
+    clock: list[float]
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.clock[0] += 4 * (batch_idx == 0)
+
+
+def test_starting_the_arenas_is_not_in_the_speed_of_the_first_iteration(fit, tmp_path, monkeypatch):
+    clock, started = [1000.0], RolloutDataModule.open
+
+    def start(data, module):
+        clock[0] += 3600 * (data._actors is None)
+        return started(data, module)
+
+    monkeypatch.setattr(RolloutDataModule, "open", start)
+    monkeypatch.setattr(callbacks.throughput, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(Works, "clock", clock, raising=False)
+    user = ("--allow=test_throughput", "--trainer.callbacks=test_throughput.Works")
+    logged = fit(tmp_path, *user, "--timesteps=128").scalars()
+    assert clock[0] == 1000 + 3600 + 2 * 4
+    assert [value for _, value in logged["speed/timesteps_per_second"]] == pytest.approx([16.0, 16.0])
 
 
 def test_each_iteration_has_its_own_time_and_learning_what_others_leave_of_it(fit, tmp_path, monkeypatch):

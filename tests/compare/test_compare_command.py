@@ -1,5 +1,6 @@
 """Recipes are trained, played and drawn by one command."""
 
+import errno
 import itertools
 import json
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from rlbot.__main__ import ROOT
 from rlbot.compare import calls
 from rlbot.compare.command import main
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 
 TINY = """
 model: {hidden_sizes: [8]}
@@ -96,6 +97,21 @@ def test_two_recipes_of_one_name_are_refused_before_anything_is_trained(commands
     with pytest.raises(InputError, match=r"recipe a=y\.yaml: would be called a, as a=.*a\.yaml is; give each its own"):
         commands.compare()
     assert commands.calls == []
+
+
+def test_full_disk_at_the_end_loses_nothing_and_the_same_command_goes_on(commands, tmp_path, monkeypatch, capsys):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rlbot.compare.command.plot", full)
+        with pytest.raises(TryAgainError, match=r"lr0\.001\.svg: cannot be written \(No space left on device\)"):
+            commands.compare()
+    printed = capsys.readouterr().out
+    assert "| a |" in printed
+    assert commands.compare() == []
+    assert printed.endswith(capsys.readouterr().out)
+    assert (tmp_path / "out" / "lr0.001.svg").is_file()
 
 
 def test_without_matplotlib_nothing_is_trained(commands, monkeypatch):

@@ -56,6 +56,11 @@ def test_saved_policy_picks_the_rows_that_the_live_one_picks(save):
     assert len(np.unique(controls.reshape(-1, 8), axis=0)) > 20
 
 
+def test_policy_of_a_run_knows_how_often_it_decides(fit, tmp_path):
+    run = fit(tmp_path, "--data.tick_skip=4", "--timesteps=64")
+    assert FrozenPolicy.load(run.logdir / "checkpoints" / "last.ckpt").tick_skip == 4
+
+
 def test_saved_policy_knows_how_often_it_decides(save):
     module = PPO(hidden_sizes=(16, 16), step_seconds=4 / 120)
     assert FrozenPolicy.load(save(module)).tick_skip == 4

@@ -79,6 +79,9 @@ def test_the_same_matches_count_once():
     assert width(twice) < 0.8 * width(ratings([once], "1v1")["new"])
     unknown = Result("1v1", "new", "random", 120, 60, 20)
     assert ratings([unknown, unknown], "1v1")["new"] == twice
+    more = Result("1v1", "new", "random", 200, 160, 40, seed=1)
+    for order in ([once, more], [more, once]):
+        assert ratings(order, "1v1") == ratings([more], "1v1")
 
 
 def test_the_pair_of_1v2_is_another_player_than_the_lone_car():

@@ -2,15 +2,21 @@
 
 import numpy as np
 import pytest
+import RocketSim
 import torch
 from small_fit import fit
 
 from callbacks.game_statistics import GameStatistics
 from rlbot.game.env import RocketSimVectorEnv
+from rlbot.game.mixed import MixedVectorEnv
+from rlbot.league.opponents import Idle
 from rlbot.ppo import iteration as iteration_module
+from rlbot.ppo.acting import Acting
 from rlbot.ppo.data import RolloutDataModule
-from rlbot.ppo.iteration import BrokenPhysicsError
+from rlbot.ppo.iteration import BrokenPhysicsError, judge_faults
 from rlbot.ppo.module import PPO
+from rlbot.ppo.policy import CategoricalHead
+from rlbot.ppo.rollout import Collector, allocate
 
 
 class BreaksDown(RocketSimVectorEnv):
@@ -53,3 +59,31 @@ def test_too_many_faults_end_the_run_with_a_dump(tmp_path, monkeypatch):
         run(tmp_path, total_timesteps=1000)
     dump = torch.load(next(tmp_path.rglob("faults.pt")), weights_only=True)
     assert (dump["observations"].shape, dump["actions"].shape) == ((2, 180), (2,))
+
+
+@pytest.mark.parametrize("kind", [RocketSimVectorEnv, MixedVectorEnv])
+def test_step_that_the_physics_broke_is_not_learned_from(kind):
+    settings = (2, "1v1", None) if kind is RocketSimVectorEnv else (3, 0.4, "1v1", Idle())  # then 2 arenas of self-play
+    env, policy = kind(*settings), PPO(180, hidden_sizes=(8,)).policy
+    collector = Collector(env)
+    collector.reset(1)
+    car = (env if kind is RocketSimVectorEnv else env._selfplay).match.arenas._cars[1][0]
+    state = car.get_state()
+    state.pos = RocketSim.Vec(float("nan"), 0, 100)
+    car.set_state(state)
+    rollout = allocate(3, collector.num_agents, 180, policy.head)
+    collector.collect(Acting(policy), rollout, torch.Generator().manual_seed(1))
+    broken = torch.ones_like(rollout.valid)
+    broken[0, 2:4] = False  # both cars of arena 1, in the first step
+    assert torch.equal(rollout.valid, broken)
+    assert torch.isfinite(rollout.observations).all()
+
+
+@pytest.mark.parametrize(("num_faults", "num_steps"), [(10, 100_000), (9_999, 99_999)])
+def test_one_fault_in_ten_thousand_steps_is_survived(num_faults, num_steps):
+    judge_faults(num_faults, num_steps, allocate(1, 1, 3, CategoricalHead(2)), None)
+
+
+def test_more_are_not(tmp_path):
+    with pytest.raises(BrokenPhysicsError, match="NaN in 11 of 100000 timesteps"):
+        judge_faults(11, 100_000, allocate(1, 1, 3, CategoricalHead(2)), str(tmp_path))
