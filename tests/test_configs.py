@@ -16,7 +16,7 @@ from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-SMALL = ("--timesteps=16", "--data.batch_size=16", "--data.minibatch_size=16", "--data.epochs=1", "--data.num_envs=2")
+SMALL = ("--timesteps=16", "--data.batch_size=16", "--data.minibatch_size=16", "--data.epochs=1", "--data.num_envs=4")
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
