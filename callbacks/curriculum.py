@@ -80,7 +80,8 @@ class Curriculum(L.Callback):
         """See that the stages can be played, and that what they wait for is measured, by enough matches to show it.
 
         Raises:
-            InputError: another environment, guests that cannot see, or a win rate that nobody will ever find.
+            InputError: another environment, too few arenas to share, a start without a stage's cars, guests that cannot
+                see or decide at another rate, or a win rate that nobody will ever find.
         """
         if self.stages and not data.plays_rocket_league:
             raise InputError("curriculum.stages must be [] when data.env is given: a curriculum needs Rocket League")

@@ -274,9 +274,9 @@ class TrainCLI(LightningCLI):
 
 def _listed(given: Any) -> list[Any]:
     """One or several of the Trainer's parts; true and false are Lightning's words for its own or none."""
-    return (
-        [] if given is None or isinstance(given, bool) else list(given) if isinstance(given, (list, tuple)) else [given]
-    )
+    if given is None or isinstance(given, bool):
+        return []
+    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def train(arguments: Sequence[str], callbacks: Sequence[L.Callback] = ()) -> int:
