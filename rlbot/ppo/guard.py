@@ -58,8 +58,9 @@ class GuardedUpdates(L.LightningModule):
         norm = self._norm = torch.nn.utils.get_total_norm([p.grad for p in self._learned() if p.grad is not None])
         self._gradient_norms.append(norm)
         finite = together.everywhere(torch.isfinite(self._last_loss))
-        # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself.
-        if self._scaler is None:
+        # Under a GradScaler infinite gradients are part of finding the scale, and it passes over them by itself; where
+        # nothing is left to divide the scale by, they are the gradients' own.
+        if self._scaler is None or self._scaler.get_scale() <= 1.0:
             finite &= torch.isfinite(norm)
         if finite:
             self._bad_in_a_row = 0

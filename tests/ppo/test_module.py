@@ -260,6 +260,13 @@ def test_more_than_five_broken_updates_in_a_row_stop_the_run():
     assert weights(module).isfinite().all()
 
 
+def test_gradients_that_no_scale_makes_finite_stop_the_run():
+    module = counting_ppo(Breaks, broken=set(range(4, 16)), way="gradient")
+    with pytest.raises(BrokenTrainingError, match="6 updates in a row"):
+        fit(module, counting_data({}, epochs=2), plugins=scaled_gradients(4.0))
+    assert max(module.before) == 11  # two updates halved the scale to 1, six more were not a number by themselves
+
+
 def test_settings_out_of_range_are_all_named():
     wrong = {
         "hidden_sizes": (8, 0),
