@@ -4,6 +4,7 @@ Python work per arena is kept to what the binding forces (controls in, one read 
 all arenas. Every arena owns a random stream, so its history does not depend on how many others are simulated.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -174,6 +175,13 @@ class ArenaBatch:
         before = self._game, self._ball, self._car
         self._store(read, [gym for gym in gyms if gym is not None])
         return self._advance(*before, rows, read, faulty)
+
+    def break_down(self, index: int) -> None:
+        """Let an arena's physics produce NaN in its next step, to see what becomes of that."""
+        car = self._cars[index][0]
+        state = car.get_state()
+        state.pos = RocketSim.Vec(math.nan, 0, 0)
+        car.set_state(state)
 
     def _run_physics(self, rows: FloatArray, which: Iterable[int]) -> list[Any]:
         """The only loop over arenas: set controls, step, read (None after NaN). Every microsecond here counts."""

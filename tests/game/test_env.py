@@ -5,7 +5,6 @@ from itertools import product
 import gymnasium
 import numpy as np
 import pytest
-import RocketSim
 from gymnasium.spaces import Box
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
@@ -222,9 +221,6 @@ def test_seeds_must_be_one_an_arena():
 def test_single_env_tells_of_a_step_that_the_physics_broke():
     env = RocketSimEnv()
     env.reset(seed=1)
-    car = env._match.arenas._cars[0][0]
-    state = car.get_state()
-    state.pos = RocketSim.Vec(float("nan"), 0, 100)
-    car.set_state(state)
+    env._match.arenas.break_down(0)
     *_, terminated, truncated, info = env.step(np.zeros(8, np.float32))
     assert (terminated, truncated, info) == (False, True, {"faulty": True})

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import RocketSim
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rlbot.game.endings import Clock, NoTouch, Scored
@@ -182,9 +181,7 @@ def test_an_arena_that_stands_still_draws_nothing_from_its_stream():
 
 def test_a_breakdown_is_truncated_and_earns_nothing():
     match, _, step = begin(2, rewards=[One(1)])
-    state = match.arenas._cars[1][0].get_state()
-    state.pos = RocketSim.Vec(float("nan"), 0, 100)
-    match.arenas._cars[1][0].set_state(state)
+    match.arenas.break_down(1)
     broken = step()
     assert broken.faulty.tolist() == broken.truncated.tolist() == [False, True]
     assert broken.rewards.tolist() == [[1, 1], [0, 0]]
