@@ -10,10 +10,10 @@ from typing import Any
 
 import psutil
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rlbot.__main__ import ROOT
 from rlbot.launch import run
+from rlbot.scalars import scalars
 
 BASE = str(ROOT / "configs" / "base.yaml")
 TRAIN = str(ROOT / "scripts" / "train.py")
@@ -61,9 +61,8 @@ class Run:
 
     def scalars(self) -> dict[str, list[tuple[int, float]]]:
         """(timesteps, value) pairs of every TensorBoard tag."""
-        events = EventAccumulator(str(self.logdir), size_guidance={"scalars": 0}).Reload()
         # Sorted: of two files begun in one second the later one may be read first (their names end in a counter).
-        return {tag: sorted((e.step, e.value) for e in events.Scalars(tag)) for tag in events.Tags()["scalars"]}
+        return {tag: sorted((e.step, e.value) for e in events) for tag, events in scalars(self.logdir).items()}
 
 
 def arguments_of(folder: Path, arguments: tuple[str, ...]) -> list[str]:

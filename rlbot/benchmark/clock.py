@@ -8,13 +8,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-    EventAccumulator,
-)
-
 from rlbot.__main__ import ROOT
 from rlbot.benchmark import peer
 from rlbot.errors import InputError
+from rlbot.scalars import scalars
 
 TOUCHES = 10.0  # a minute a car
 WINDOW = 100_000  # timesteps over which touches are averaged
@@ -120,8 +117,7 @@ def ours(folder: Path, words: Sequence[str]) -> tuple[list[str], Read]:
     def read(begun: float) -> list[Point]:
         if not logdir.is_dir():
             return []
-        events = EventAccumulator(str(logdir), size_guidance={"scalars": 0}).Reload()
-        found = events.Scalars(TAG) if TAG in events.Tags()["scalars"] else []
+        found = scalars(logdir).get(TAG, [])
         return [Point(event.wall_time - begun, event.step, event.value) for event in found]
 
     return [sys.executable, str(ROOT / "scripts" / "train.py"), *words, f"--logdir={logdir}"], read

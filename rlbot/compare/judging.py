@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-    EventAccumulator,
-)
-
 from rlbot.compare import calls
 from rlbot.compare.training import Training, digest, write
 from rlbot.play.report import is_summary
+from rlbot.scalars import scalars
 
 TOUCHES, GOALS = "game/touches_per_minute", "game/goals_per_minute"
 CURVES = {TOUCHES: "touches a minute a car", GOALS: "goals a minute a car"}  # that are kept, and what they mean
@@ -25,8 +22,8 @@ Curve = Sequence[tuple[int, float]]  # (timesteps, value) of each iteration
 
 def curves(run: Path) -> dict[str, Curve]:
     """Of a run's folder, by tag."""
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in CURVES}
+    logged = scalars(run)
+    return {tag: [(event.step, event.value) for event in logged[tag]] for tag in CURVES}
 
 
 def first_reached(curve: Curve, mark: float) -> int | None:

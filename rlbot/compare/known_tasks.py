@@ -5,13 +5,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-    EventAccumulator,
-)
-
 from rlbot.__main__ import ROOT
 from rlbot.arguments import Parser
 from rlbot.compare import calls
+from rlbot.scalars import scalars
 
 MARKS = {"cartpole": 475.0, "pendulum": -300.0}  # mean return, by the name of the YAML
 DESCRIPTION = """Train CartPole-v1 (mark: a mean return of 475) and Pendulum-v1 (mark: -300) and print the mean return
@@ -21,8 +18,8 @@ of the episodes that ended in the last tenth of the timesteps. The exit code is 
 
 def mean_return(run: Path) -> float:
     """Of the episodes that ended in the last tenth of a run's timesteps."""
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
-    means, counts = (events.Scalars(f"game/{name}") for name in ("episode_return", "episodes"))
+    logged = scalars(run)
+    means, counts = (logged[f"game/{name}"] for name in ("episode_return", "episodes"))
     episodes = {count.step: count.value for count in counts}
     late = [(mean.value, episodes[mean.step]) for mean in means if mean.step > 0.9 * counts[-1].step]
     return float(sum(mean * count for mean, count in late) / sum(count for _, count in late))

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from rlbot.errors import InputError
 from rlbot.runs import CHECKPOINTS, LAST, load_run
 
 LOOK_SECONDS = 0.05
+TERMINATE, KILL = 15, 9  # SIGTERM and SIGKILL; Windows does not know the second
 
 
 class Point(NamedTuple):
@@ -60,8 +60,8 @@ def ends(timesteps: int, interval: int, noise: np.random.Generator) -> list[tupl
     """
     found = []
     for end in range(interval, timesteps // 2 + 1, interval):
-        found.append((end - int(noise.integers(1, interval * 3 // 4)), int(signal.SIGKILL)))
-        found.append((end, int(signal.SIGTERM)))
+        found.append((end - int(noise.integers(1, interval * 3 // 4)), KILL))
+        found.append((end, TERMINATE))
     return found
 
 

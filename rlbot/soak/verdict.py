@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from signal import SIGKILL, SIGTERM, Signals
+from signal import Signals
 
 import numpy as np
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-    EventAccumulator,
-)
 
 from rlbot.runs import CHECKPOINTS, numbered_checkpoints, why_invalid
-from rlbot.soak.lives import Life, Point
+from rlbot.scalars import scalars
+from rlbot.soak.lives import KILL, TERMINATE, Life, Point
 
 WARM_UP = 0.2  # share of a life after which memory and handles are as they will stay
 FEWEST = 3  # iterations that show a slope
@@ -23,15 +21,15 @@ def wrong_ends(lives: Sequence[Life], save_interval: int) -> Iterator[str]:
     """Every life ends as its signal says, and what it leaves is whole and new enough."""
     for number, life in enumerate(lives, 1):
         name = f"life {number} ({Signals(life.signum).name if life.signum else 'to the end'})"
-        code = {0: 0, int(SIGTERM): 128 + SIGTERM, int(SIGKILL): -SIGKILL}[life.signum]
+        code = {0: 0, TERMINATE: 128 + TERMINATE, KILL: -KILL}[life.signum]
         if life.code != code:
             yield f"{name} ended with code {life.code} instead of {code}: {life.said}"
         if life.saved is None:
             yield f"{name} left no checkpoint that can be read as last.ckpt"
             continue
         lost = life.seen[-1] - life.saved
-        allowed = save_interval + max(np.diff(life.seen), default=0) if life.signum == SIGKILL else 0
-        if lost > allowed or (life.signum != SIGKILL and lost < 0):
+        allowed = save_interval + max(np.diff(life.seen), default=0) if life.signum == KILL else 0
+        if lost > allowed or (life.signum != KILL and lost < 0):
             yield f"{name} came to {life.seen[-1]} timesteps and saved {life.saved}"
 
 
@@ -56,9 +54,8 @@ def missing_checkpoints(folder: Path, timesteps: int, interval: int, most: int) 
 
 def repeated_timesteps(logdir: Path) -> Iterator[str]:
     """In TensorBoard, time only goes forward."""
-    events = EventAccumulator(str(logdir), size_guidance={"scalars": 0}).Reload()
-    for tag in events.Tags()["scalars"]:
-        steps = [event.step for event in events.Scalars(tag)]
+    for tag, events in scalars(logdir).items():
+        steps = [event.step for event in events]
         if any(later <= earlier for earlier, later in pairwise(steps)):
             yield f"TensorBoard's {tag} has timesteps twice"
 

@@ -1,14 +1,12 @@
 """What is said of a soaked run when something does not hold, and that nothing is said when everything does."""
 
-from signal import SIGKILL, SIGTERM
-
 import numpy as np
 import pytest
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from rlbot.runs import PARTS, numbered_name
-from rlbot.soak.lives import Life, Point, ends
+from rlbot.soak.lives import KILL, TERMINATE, Life, Point, ends
 from rlbot.soak.verdict import growth_of, leaks, missing_checkpoints, repeated_timesteps, uncounted_faults, wrong_ends
 
 
@@ -25,10 +23,10 @@ def life(signum=0, code=0, saved=300, seen=(100, 200, 300)):
     "good",
     [
         life(),
-        life(SIGTERM, 143),
-        life(SIGKILL, -9),
-        life(SIGKILL, -9, saved=150),  # an interval of 50 and an iteration of 100 before
-        life(SIGKILL, -9, saved=400),  # after its save, before its witness
+        life(TERMINATE, 143),
+        life(KILL, -9),
+        life(KILL, -9, saved=150),  # an interval of 50 and an iteration of 100 before
+        life(KILL, -9, saved=400),  # after its save, before its witness
     ],
 )
 def test_life_that_ends_as_it_should_is_passed_over(good):
@@ -39,11 +37,11 @@ def test_life_that_ends_as_it_should_is_passed_over(good):
     ("bad", "said"),
     [
         (life(code=75), "life 2 (to the end) ended with code 75 instead of 0: its last words"),
-        (life(SIGTERM, -15), "life 2 (SIGTERM) ended with code -15 instead of 143: its last words"),
-        (life(SIGTERM, 143, saved=200), "life 2 (SIGTERM) came to 300 timesteps and saved 200"),
-        (life(SIGKILL, -9, saved=149), "life 2 (SIGKILL) came to 300 timesteps and saved 149"),
+        (life(TERMINATE, -15), "life 2 (SIGTERM) ended with code -15 instead of 143: its last words"),
+        (life(TERMINATE, 143, saved=200), "life 2 (SIGTERM) came to 300 timesteps and saved 200"),
+        (life(KILL, -9, saved=149), "life 2 (SIGKILL) came to 300 timesteps and saved 149"),
         (life(saved=400), "life 2 (to the end) came to 300 timesteps and saved 400"),
-        (life(SIGKILL, -9, saved=None), "life 2 (SIGKILL) left no checkpoint that can be read as last.ckpt"),
+        (life(KILL, -9, saved=None), "life 2 (SIGKILL) left no checkpoint that can be read as last.ckpt"),
         (life(saved=100, seen=()), "life 2 (to the end) came to 0 timesteps and saved 100"),
     ],
 )
@@ -115,6 +113,6 @@ def test_too_short_a_life_is_told_of():
 
 def test_signals_come_in_the_first_half():
     found = ends(1000, 100, np.random.default_rng(1))
-    assert [signum for _, signum in found] == [SIGKILL, SIGTERM] * 5
-    assert [at for at, signum in found if signum == SIGTERM] == [100, 200, 300, 400, 500]
+    assert [signum for _, signum in found] == [KILL, TERMINATE] * 5
+    assert [at for at, signum in found if signum == TERMINATE] == [100, 200, 300, 400, 500]
     assert all(k * 100 + 25 <= at < k * 100 + 100 for k, (at, _) in enumerate(found[::2]))
