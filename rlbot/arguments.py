@@ -27,6 +27,9 @@ SECTIONS = {  # and what is not given in them
 }
 
 
+PART = "a part is written {class_path: NAME, init_args: {SETTING: VALUE}}"
+
+
 class Parser(argparse.ArgumentParser):
     """Of a command that is not LightningCLI's: wrong words end with one line, and none may be shortened."""
 
@@ -136,6 +139,12 @@ def explain(message: str) -> str:
         text = keys + re.split(r" - Expected a <class 'NoneType'>| Given value type: ", inner)[0]
     text = re.sub(r'(Parser key "[\w.]+": )+', lambda found: ".".join(re.findall(r'"(.+?)"', found[0])) + ": ", text)
     text = re.sub(r"a <class '([\w.]+)'>", r"\1", text)
+    text = re.sub(r" Subclass types expect one of: .*", f": {PART}", text)
+    text = re.sub(
+        r"'\w+' object has no attribute 'keys'|unhashable type: '\w+'|argument of type '\w+' is not iterable",
+        PART,
+        text,
+    )
     if number := re.search(r"Expected int\. Got value: (\d+)\.0\b", text):
         text += f" (write {number[1]})"
     return text

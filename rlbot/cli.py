@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning as L  # noqa: N812
 import yaml
-from jsonargparse import ArgumentError, set_parsing_settings
+from jsonargparse import ArgumentError, Namespace, set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -180,8 +180,8 @@ class TrainCLI(LightningCLI):
             module, colon, _ = str(made.get(key, "")).partition(":")  # gymnasium would import the module
             if colon and module not in self.allowed:
                 raise InputError(f"data.env {key}={made[key]}: {module} is not imported; add --allow {module}")
-        if fit.curriculum.pool is None:
-            raise InputError("curriculum.pool=null: must hold settings")
+        if not isinstance(fit.curriculum.pool, Namespace):
+            raise InputError("curriculum.pool: must hold settings")
         run = Path(fit.logdir).resolve()
         for name in (*fit.curriculum.pool.guests, *fit.evaluation.anchors):
             if Path(name).is_file() and run in Path(name).resolve().parents:

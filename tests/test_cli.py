@@ -125,7 +125,8 @@ def test_mistyped_key_of_each_section_of_each_shipped_yaml_is_named(fit, tmp_pat
         ("throughput: 30", "throughput"),
         ("trainer: null", "trainer"),
         ("curriculum: {stages: 1v1}", "curriculum.stages"),
-        ("curriculum: {pool: null}", "curriculum.pool=null"),
+        ("curriculum: {pool: null}", "curriculum.pool: must hold settings"),
+        ("curriculum: {pool: true}", "curriculum.pool: must hold settings"),
         ("curriculum: {pool: {guests: null}}", "curriculum.pool.guests: Expected list"),
         (
             "curriculum: {stages: [{mode: 1v1, opponent: nobody}]}",
@@ -150,6 +151,15 @@ def test_mistyped_key_of_each_section_of_each_shipped_yaml_is_named(fit, tmp_pat
         (
             "data: {rewards: [{class_path: rlbot.game.rewards.Goal, init_args: {weight: null}}]}",
             "data.rewards.weight: Expected",
+        ),
+        (
+            "data: {rewards: [5]}",
+            "] data.rewards: Not a valid subclass of Reward. Got value: 5: a part is written {class_path",
+        ),
+        ("data: {rewards: [{class_path: [x]}]}", "] data.rewards: a part is written {class_path"),
+        (
+            "data: {endings: [{class_path: rlbot.game.endings.Clock, init_args: 5}]}",
+            "] data.endings: a part is written {class_path",
         ),
         ("data: {rewards: [{class_path: rlbot.game.endings.Clock}]}", "rlbot.game.endings.Clock"),
         ("data: {rewards: [{class_path: rlbot.game.rewards.Goal, init_args: {wieght: 1}}]}", "wieght"),
@@ -271,16 +281,47 @@ def test_unknown_argument_is_named(fit, tmp_path, word):
     refuses(fit(tmp_path, word), word.removeprefix("--").partition("=")[0])
 
 
+JUNK = [
+    None,
+    0,
+    -1,
+    2,
+    1.5,
+    10**12,
+    float("nan"),
+    float("inf"),
+    "",
+    "x",
+    "null",
+    [],
+    [1],
+    [None],
+    {},
+    {"x": 1},
+    True,
+    False,
+]
+JUNK += [{"class_path": 1}, {"class_path": "rlbot.game.rewards.Goal", "init_args": 1}, ["../.."]]
+
+
+def places(node, *way):
+    """Every key and every place in a list, by the way to it."""
+    for key, inner in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield (*way, key)
+        yield from places(inner, *way, key)
+
+
 def test_generated_configurations_are_taken_or_refused_in_one_line(fit, tmp_path):
     """A folder below a file ends each run that gets as far as training."""
     (tmp_path / "file").touch()
-    draw, junk = random.Random(0).choice, [None, 0, -1, 1.5, 10**12, float("nan"), "", "x", [], [1], {}, {"x": 1}, True]
-    for _ in range(25):
-        settings = yaml.safe_load(Path(BASE).read_text(encoding="utf-8"))
-        part = settings
-        while (deeper := part.get(draw(list(part)))) and isinstance(deeper, dict):
-            part = deeper
-        part[draw(list(part))] = draw(junk)
+    draw, base = random.Random(0).choice, Path(BASE).read_text(encoding="utf-8")
+    everywhere = list(places(yaml.safe_load(base)))
+    for _ in range(50):
+        part = settings = yaml.safe_load(base)
+        *way, last = draw(everywhere)
+        for key in way:
+            part = part[key]
+        part[last] = draw(JUNK)
         refuses(fit(tmp_path, edited(tmp_path, yaml.safe_dump(settings)), f"--logdir={tmp_path / 'file' / 'run'}"))
 
 
