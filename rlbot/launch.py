@@ -67,7 +67,7 @@ def _explain(error: Exception) -> int:
     """Print what went wrong and give the exit code; crashes are raised on, with their traceback."""
     import torch
 
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error):
         say_error(f"out of memory: {LESS_MEMORY}")
         return EXIT_TRY_AGAIN
     code: int | None = getattr(error, "exit_code", None)  # errors whose message is all a person needs have one

@@ -76,6 +76,15 @@ def test_error_has_its_exit_code_and_one_line(name, capsys):
     assert str(error) in printed or "out of memory" in printed
 
 
+def ask_for_a_petabyte(arguments: list[str]) -> int:
+    return len(torch.empty(10**15))
+
+
+def test_memory_that_torch_does_not_get_on_a_cpu_is_out_of_memory_too(capsys):
+    assert leave("ask_for_a_petabyte") == 75
+    assert capsys.readouterr().err.startswith("[ERROR] out of memory: lower data.num_envs")
+
+
 def test_out_of_memory_names_the_three_settings_to_lower(capsys):
     leave("fail", "memory")
     printed = capsys.readouterr().err
