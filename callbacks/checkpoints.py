@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from callbacks.stages import present
 from rlbot.errors import BrokenTrainingError, TryAgainError
+from rlbot.files import rename
 from rlbot.runs import LAST, numbered_checkpoints, numbered_name
 
 MAX_FAILED_SAVES = 3
@@ -168,7 +169,7 @@ def twin(source: Path, target: Path) -> None:
         if error.errno == errno.ENOSPC:
             raise
         shutil.copyfile(source, scratch)
-    os.replace(scratch, target)
+    rename(scratch, target)
 
 
 def _timesteps(trainer: L.Trainer) -> int:

@@ -94,7 +94,7 @@ class Evaluation(L.Callback):
         an_arena, a_second = FIRST_GUESS
         self._seconds_a_match = an_arena + a_second * match_seconds  # of 1v1; with more cars it is as much for each
         self._results: list[Result] = []
-        self._begun = time.monotonic()
+        self._begun = time.perf_counter()
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -113,11 +113,11 @@ class Evaluation(L.Callback):
 
     @property
     def _run_seconds(self) -> float:
-        return self._elapsed + time.monotonic() - self._begun
+        return self._elapsed + time.perf_counter() - self._begun
 
     @override
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._begun = time.monotonic()
+        self._begun = time.perf_counter()
         data = trainer.datamodule  # type: ignore[attr-defined]
         if data.plays_rocket_league and not data.sees_the_default:
             pl_module.print("[OK] No evaluation: its opponents know the default observation only")
@@ -136,10 +136,10 @@ class Evaluation(L.Callback):
         if not self._due_since:
             return
         assert isinstance(pl_module, PPO)
-        ppo, begun = pl_module, time.monotonic()
+        ppo, begun = pl_module, time.perf_counter()
         folder = trainer.log_dir  # asks all processes
         found = together.from_first(lambda: self._evaluate(trainer, ppo, folder))
-        self.seconds_taken = time.monotonic() - begun
+        self.seconds_taken = time.perf_counter() - begun
         self._spent += self.seconds_taken
         if found is not None:
             self._due_since = 0
@@ -148,7 +148,7 @@ class Evaluation(L.Callback):
 
     def _evaluate(self, trainer: L.Trainer, module: PPO, folder: str | None) -> Found | None:
         """Play if the time allows it; None puts it off."""
-        begun = time.monotonic()
+        begun = time.perf_counter()
         timesteps = trainer.datamodule.timesteps  # type: ignore[attr-defined]
         mode = self.mode or _mode_of_the_stage(trainer)
         past = self._past_selves(trainer, timesteps)
@@ -167,7 +167,7 @@ class Evaluation(L.Callback):
         except Exception as error:  # whatever it is, training is worth more
             module.print(f"[ERROR] No evaluation at {timesteps} timesteps ({error!r}): training goes on")
             return Found({}, {})
-        seconds = time.monotonic() - begun
+        seconds = time.perf_counter() - begun
         self._seconds_a_match = seconds / (games * num_opponents * MODES[mode][0])
         named = {**{name: name for name in self.opponents}, **{tag: file.stem for tag, file in past.items()}}
         found = {

@@ -8,6 +8,8 @@ import torch
 
 from rlbot.errors import InputError
 
+MOST_WORKERS = 31 if os.name == "nt" else 1024  # Windows waits for 63 things at once at most, two of each worker
+
 
 def choose_device(device: str) -> tuple[str, Any]:
     """Lightning's accelerator and devices for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -36,3 +38,8 @@ def choose_device(device: str) -> tuple[str, Any]:
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def most_workers() -> int:
+    """Worker processes of one process, a core each as far as the system allows."""
+    return min(num_cores(), MOST_WORKERS)

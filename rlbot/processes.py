@@ -67,7 +67,8 @@ def place(device: str, devices: Any, num_nodes: int, strategy: Any) -> Placement
             raise InputError(f"trainer.strategy={strategy}: must be auto or ddp")
         # Buffers are equal already: ReturnScale takes in what all processes saw.
         several = strategy == "ddp" or count * num_nodes > 1
-        strategy = DDPStrategy(broadcast_buffers=False) if several else "auto"
+        backend = None if dist.is_nccl_available() else "gloo"  # Windows has no NCCL
+        strategy = DDPStrategy(broadcast_buffers=False, process_group_backend=backend) if several else "auto"
     return Placement(accelerator, one if alone else devices, num_nodes, strategy)
 
 
@@ -146,7 +147,7 @@ def meet(accelerator: str) -> None:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         store, rank, size = next(rendezvous("env://"))
         store = dist.PrefixStore(f"rlbot/{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)  # type: ignore[attr-defined]
-        backend = "nccl" if accelerator == "cuda" else "gloo"
+        backend = "nccl" if accelerator == "cuda" and dist.is_nccl_available() else "gloo"
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
 
 

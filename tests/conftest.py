@@ -50,7 +50,9 @@ def train() -> Callable[..., Run]:
         done = subprocess.run(
             [sys.executable, *python, *arguments], cwd=folder, env=os.environ | environment, capture_output=True
         )
-        out, err = (text.decode("latin-1") for text in (done.stdout, done.stderr))  # any byte is a character
+        out, err = (
+            text.decode("latin-1").replace("\r\n", "\n") for text in (done.stdout, done.stderr)
+        )  # any byte is a character
         return Run(done.returncode, out, err, folder / "logs" / "latest_run")
 
     return command

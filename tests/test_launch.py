@@ -46,7 +46,7 @@ def interrupt(arguments: list[str]) -> int:
 
 
 def terminate(arguments: list[str]) -> int:
-    os.kill(os.getpid(), getattr(signal, arguments[0]))
+    signal.raise_signal(getattr(signal, arguments[0]))
     return 0
 
 

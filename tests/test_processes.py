@@ -201,6 +201,7 @@ class DiesOnce(L.Callback):
 """
 
 
+@pytest.mark.skipif(os.name == "nt", reason="torchrun does not start there")
 def test_torchrun_goes_on_from_the_last_save_after_a_kill(tmp_path):
     (tmp_path / "dies_once.py").write_text(DIES_ONCE)
     dies = ("--allow=dies_once", "--trainer.callbacks=dies_once.DiesOnce")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rlbot.benchmark.measure import SPEEDS, measure, summary
-from rlbot.device import num_cores
+from rlbot.device import most_workers
 from rlbot.errors import InputError
 
 TITLES = {"arenas": "arenas", "cars": "cars in an arena", "width": "network width", "workers": "worker processes"}
@@ -16,7 +16,7 @@ def points(quick: bool) -> dict[str, dict[Any, list[str]]]:
     """The words of the train command for each point of each curve; one thing changes, the rest is as given."""
     arenas = (1, 4) if quick else (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
     widths = (64, 128) if quick else (64, 128, 256, 512, 1024)
-    workers = (0, 1) if quick else tuple(dict.fromkeys((0, 1, *range(2, num_cores(), 2), num_cores())))
+    workers = (0, 1) if quick else tuple(dict.fromkeys((0, 1, *range(2, most_workers(), 2), most_workers())))
     return {
         "arenas": {count: [f"--data.num_envs={count}"] for count in arenas},
         "cars": {

@@ -61,7 +61,7 @@ def measure(words: Sequence[str], iterations: int, looked_into: int = 1) -> Run:
     logs = Path("logs")
     try:
         logs.mkdir(exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(prefix="benchmark_", dir=logs)
+        scratch = tempfile.TemporaryDirectory(prefix="benchmark_", dir=logs, ignore_cleanup_errors=True)
     except OSError as error:
         raise InputError(f"{logs.absolute()}: cannot be written ({error.strerror})") from error
     with scratch as folder, contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):

@@ -76,7 +76,7 @@ def train(python: Path, processes: int, iterations: int) -> list[dict[str, float
     Raises:
         InputError: it did not run.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         out = Path(scratch, "iterations.jsonl")
         with Path(scratch, "output.txt").open("w+", encoding="utf-8", errors="replace") as output:
             _run(command(python, processes, iterations + 1, Path(scratch), out), output)

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from rlbot.benchmark.measure import measure, summary
-from rlbot.device import num_cores
+from rlbot.device import MOST_WORKERS, num_cores
 from rlbot.errors import TryAgainError
 
 TUNED_BATCH = 8192  # timesteps an iteration while tuning, where a minibatch is not larger
@@ -34,7 +34,9 @@ def candidates(key: str, best: Settings) -> list[Any]:
     arenas, workers = best.get("data.num_envs", cores), best.get("data.num_workers", 0)
     by_learner = best.get("data.act_on") == "learner"  # which takes a worker
     options = {
-        "data.num_workers": [n for n in (cores, 0, cores - 1, cores // 2) if by_learner <= n <= arenas],
+        "data.num_workers": [
+            n for n in (cores, 0, cores - 1, cores // 2) if by_learner <= n <= min(arenas, MOST_WORKERS)
+        ],
         "data.num_envs": [n for n in (now * 2, now // 2, now * 4) if n >= max(workers, 1)],
         "model.learn_threads": [max(cores // 2, 1), cores],
         "data.act_on": ["workers", "learner"] if workers else [],

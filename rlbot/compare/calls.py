@@ -23,7 +23,9 @@ def call(script: str, *words: str) -> None:
         CallError: it failed; the message has its own last one.
     """
     command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *words]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
         RUNNING.add(process)
         try:
             said = process.communicate()[1].splitlines()

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rlbot.__main__ import ROOT
 from rlbot.arguments import read_yaml
 from rlbot.compare import calls
 from rlbot.errors import InputError, TryAgainError
+from rlbot.files import write_whole
 
 
 def digest(*files: Path) -> str:
@@ -33,10 +34,8 @@ def write(file: Path, text: str) -> None:
     Raises:
         TryAgainError: it failed, as on a full disk.
     """
-    scratch = file.with_name(f"{file.name}.tmp")
     try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(file)
+        write_whole(file, text.encode())
     except OSError as error:
         raise TryAgainError(f"{file}: cannot be written ({error.strerror}); the same command goes on") from error
 
@@ -54,6 +53,7 @@ def _checkpoint(name: str) -> str:
     return digest(Path(name)) or name
 
 
+LOOK_SECONDS = 0.5  # Windows tells of Ctrl-C between two waits only
 CONTENTS: Mapping[str, Callable[[str], Any]] = {  # of what a word names, by the option before it
     "--config": read_yaml,
     "-c": read_yaml,
@@ -140,10 +140,13 @@ def train_all(trainings: Sequence[Training], parallel: int) -> None:
     for training in trainings:
         training.is_done()  # is each folder this training's, before the first one begins?
     pool = ThreadPoolExecutor(parallel)
-    futures = [pool.submit(training.train) for training in trainings]
+    futures: list[Future[None]] = [pool.submit(training.train) for training in trainings]
     try:
-        for future in as_completed(futures):
-            future.result()
+        left = set(futures)
+        while left:
+            finished, left = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
+            for future in finished:
+                future.result()
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         if calls.RUNNING:

@@ -21,6 +21,7 @@ from openskill.models import BradleyTerryFull
 from typing_extensions import Self
 
 from rlbot.errors import InputError
+from rlbot.files import write_whole
 from rlbot.game.match import MODES
 
 ANCHORS: Mapping[str, float] = {"random": 0.0}
@@ -107,12 +108,7 @@ class Ledger:
         lines = self._lines()
         kept = [line for line in lines if (result := _result(line)) is None or not unwanted(result)]
         if len(kept) < len(lines):
-            scratch = self.path.with_name(f"{self.path.name}.tmp")
-            with scratch.open("wb") as file:
-                file.write(b"\n".join(kept))
-                file.flush()
-                os.fsync(file.fileno())
-            scratch.replace(self.path)
+            write_whole(self.path, b"\n".join(kept))
         return len(lines) - len(kept)
 
     def read(self) -> list[Result]:

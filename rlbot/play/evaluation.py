@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from rlbot.play.matches import MatchResult, play_matches
 
 MATCHES_A_TASK = 50  # enough to share what a step costs, few enough that 200 matches keep 4 cores busy
 MAX_WORKERS = 61  # what Windows allows
+LOOK_SECONDS = 0.5  # Windows tells of Ctrl-C between two waits only
 Z95 = 1.959964
 RESAMPLES = 1000
 
@@ -136,10 +137,11 @@ def _play_in_processes(
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker)
     try:
         futures: list[Future[list[MatchResult]]] = [pool.submit(_play, pairing, task) for task in tasks]
-        done = 0
-        for future in as_completed(futures):
-            done += len(future.result())
-            if progress is not None:
+        done, left = 0, set(futures)
+        while left:
+            finished, left = wait(left, LOOK_SECONDS, FIRST_COMPLETED)
+            done += sum(len(future.result()) for future in finished)
+            if finished and progress is not None:
                 progress(done)
         played = [result for future in futures for result in future.result()]
     except BaseException as error:  # a signal, a killed process, an opponent that failed: nothing is finished

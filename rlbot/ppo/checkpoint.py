@@ -1,7 +1,6 @@
 """Checkpoint files: written so that a name always means a whole file, read so that nothing in them can run code."""
 
 import io
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from typing_extensions import override
 
 from rlbot.errors import InputError
+from rlbot.files import write_whole
 from rlbot.ppo import together
 
 
@@ -23,16 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
-        scratch = target.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            with scratch.open("wb") as file:
-                file.write(buffer.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(scratch, target)
-        except OSError:
-            scratch.unlink(missing_ok=True)
-            raise
+        write_whole(target, buffer.getbuffer())
 
     @override
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import lightning as L  # noqa: N812
 import torch
 from typing_extensions import override
 
-from rlbot.device import num_cores
+from rlbot.device import MOST_WORKERS, most_workers
 from rlbot.game.endings import Ending
 from rlbot.game.env import ACTION_SPACE
 from rlbot.game.match import Opponent
@@ -93,8 +93,10 @@ class RolloutDataModule(L.LightningDataModule):
             wrong.append("rewards=[] (at least one)")
         if num_workers is not None and not 0 <= num_workers <= num_envs:
             wrong.append(f"num_workers={num_workers} (0 to num_envs={num_envs})")
+        if num_workers is not None and num_workers > MOST_WORKERS:
+            wrong.append(f"num_workers={num_workers} (at most {MOST_WORKERS} on this system)")
         if num_workers is None:
-            num_workers = 0 if env is not None else min(num_cores(), num_envs // ARENAS_A_WORKER)
+            num_workers = 0 if env is not None else min(most_workers(), num_envs // ARENAS_A_WORKER)
         if env is not None and num_workers:
             wrong.append(f"num_workers={num_workers} (0: data.env runs in this process)")
         if overlap and num_workers == 0:

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlbot.ppo.birth import begin
 from rlbot.ppo.policy import ActionHead
 from rlbot.ppo.rollout import Collector, Rollout, allocate
 
@@ -164,7 +165,7 @@ class Worker:
     def __init__(self, index: int, context: Any, *shared: Any) -> None:
         self.index = index
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=work, args=(index, theirs, *shared), daemon=True)
+        self.process = context.Process(target=begin, args=(index, theirs, *shared), daemon=True)
         with _huge_pages(), _deaf_to_signals():
             self.process.start()
         theirs.close()

@@ -5,6 +5,7 @@ shared memory. Workers are started by spawn, as on Windows, and end with their p
 """
 
 import atexit
+import contextlib
 import ctypes
 import itertools
 import multiprocessing as mp
@@ -142,7 +143,7 @@ class Workers(Actors):
         with self._act_here():
             for t, group in itertools.product(range(len(rollout.rewards)), groups):
                 for worker in group:
-                    if not worker.connection.poll(STUCK_SECONDS) or not (asked := worker.receive()):
+                    if not ready([worker.connection], STUCK_SECONDS) or not (asked := worker.receive()):
                         raise TryAgainError(f"worker {worker.index} was lost: resume with --ckpt_path last")
                     _answer(worker, *asked)
                 parts = [self._agents[worker.index] for worker in group]
@@ -179,7 +180,7 @@ class Workers(Actors):
         new = self._workers[worker.index] = self._start(worker.index)
         self._send_env(new, self._seed + int(time.time()))  # other arenas: these seeds' histories were seen
         if self._task:
-            if not wait([new.connection, new.process.sentinel], timeout=OPEN_SECONDS) or not (opened := new.receive()):
+            if not ready([new.connection, new.process.sentinel], OPEN_SECONDS) or not (opened := new.receive()):
                 raise TryAgainError(f"worker {new.index} does not start: resume with --ckpt_path last")
             _answer(new, *opened)
             if self._opponent:
@@ -190,12 +191,12 @@ class Workers(Actors):
         """Wait for what is missing in ``answers``, or until a worker is lost."""
         moved = {w.index: (self._beats[w.index], time.monotonic()) for w in self._workers}
         while missing := [w for w in self._workers if w.index not in answers]:
-            ready = wait([thing for w in missing for thing in (w.connection, w.process.sentinel)], timeout=1.0)
+            found = ready([thing for w in missing for thing in (w.connection, w.process.sentinel)], seconds=1.0)
             for worker in missing:
                 beats, since = moved[worker.index]
-                if worker.connection in ready and (message := worker.receive()):
+                if worker.connection in found and (message := worker.receive()):
                     answers[worker.index] = _answer(worker, *message)
-                elif worker.process.sentinel in ready or worker.connection in ready:
+                elif worker.process.sentinel in found or worker.connection in found:
                     worker.process.join(1)
                     return _Lost(worker, f"ended with code {worker.process.exitcode}")
                 elif self._beats[worker.index] != beats:
@@ -210,6 +211,17 @@ class Workers(Actors):
             worker.kill()
         self._workers = []
         atexit.unregister(self.close)
+
+
+def ready(things: Sequence[Any], seconds: float) -> list[Any]:
+    """Connections that can be read and processes that have ended, as soon as there is one, or none after some seconds.
+
+    On Windows a signal ends the wait of ``multiprocessing``, after its handler has taken note of it.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(InterruptedError):
+            return wait(things, timeout=max(until - time.monotonic(), 0.0))
 
 
 def _pickled(thing: Any, what: str) -> bytes:

@@ -19,6 +19,7 @@ import RocketSim
 from filelock import FileLock
 
 from rlbot.errors import InputError
+from rlbot.files import rename
 
 NUM_MESHES = 16
 SHA256 = "78f599a5464291c021c92fbb636d7139d17286321a3892281a19d9b5e765aea8"  # of mesh_0 … mesh_15, joined
@@ -94,7 +95,7 @@ def _fetch(cache: Path) -> None:
 
 
 def _download(cache: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=cache.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=cache.parent, ignore_cleanup_errors=True) as scratch:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         done = subprocess.run(
             [*command, "--target", scratch, REQUIREMENT], capture_output=True, text=True, errors="replace", check=False
@@ -110,7 +111,7 @@ def _download(cache: Path) -> None:
         if found != SHA256:
             raise MeshError(f"the meshes fetched with {REQUIREMENT} have an unexpected SHA-256 ({found}): not used")
         shutil.rmtree(cache, ignore_errors=True)
-        os.replace(fetched, cache)
+        rename(fetched, cache)
 
 
 @functools.cache
@@ -120,4 +121,9 @@ def initialise() -> None:
     Raises:
         MeshError: see ``find_meshes``.
     """
-    RocketSim.init(str(find_meshes()))
+    folder, before = find_meshes(), Path.cwd()
+    os.chdir(folder)  # on Windows RocketSim cannot read a path with letters outside ASCII, as in a user's name
+    try:
+        RocketSim.init(".")
+    finally:
+        os.chdir(before)

@@ -78,7 +78,7 @@ def test_name_of_what_is_written_keeps_its_dots(commands, tmp_path):
         (["--opponents", "x/reference.ckpt", "--reference", "y.ckpt"], "--reference y.ckpt: would be called reference"),
         (["--seeds", "1", "2", "1"], "--seeds 1 2 1: one is there twice"),
         (["--out", "."], "--out .: must name a file"),
-        (["--out", f"{__file__}/x"], f"--out {__file__}/x: cannot be written"),
+        (["--out", str(Path(__file__, "x"))], f"--out {Path(__file__, 'x')}: cannot be written"),
         (["--out", "folder"], "--out folder.svg: is a folder"),
         (["--train", "--config", "no.yaml"], "config=no.yaml: cannot be read"),
     ],

@@ -156,6 +156,7 @@ def test_failed_training_is_told_in_one_line(scripts, capsys, theirs, ours):
     assert said.endswith(": model: no good\n")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs signals")
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_trainings_that_are_begun_and_begins_no_other(scripts, tmp_path, capsys, signum):
     words = scripts("""

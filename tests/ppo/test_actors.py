@@ -1,10 +1,13 @@
 """Collecting in real worker processes: what they collect, with which policy, and what happens when one is lost."""
 
 import contextlib
+import errno
 import functools
 import multiprocessing as mp
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -203,6 +206,29 @@ def test_workers_lost_again_and_again_end_the_run_with_a_line_to_try_again(monke
     workers.close()
     assert len(told) == 1
     assert workers._workers == []
+
+
+def test_wait_that_a_signal_ends_goes_on_to_its_end(monkeypatch):
+    """What Windows makes of Ctrl-C, after ``Stop`` has taken note of it."""
+    given = []
+
+    def wait(things, timeout):
+        given.append((things, timeout))
+        if len(given) < 3:
+            raise InterruptedError(errno.EINTR, "Interrupted function call")
+        return things[:1]
+
+    monkeypatch.setattr(workers_module, "wait", wait)
+    assert workers_module.ready(["a", "b"], seconds=9.0) == ["a"]
+    assert [things for things, _ in given] == [["a", "b"]] * 3
+    seconds = [left for _, left in given]
+    assert seconds == sorted(seconds, reverse=True)
+    assert 0 < seconds[2] <= seconds[0] <= 9.0
+
+
+def test_worker_holds_its_pipe_before_it_imports_torch():
+    code = "import sys, rlbot.ppo.birth; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_error_in_a_worker_arrives_as_it_was_raised_and_ends_all_workers():

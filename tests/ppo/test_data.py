@@ -227,6 +227,7 @@ def test_minibatch_larger_than_the_batch_is_refused():
     ("settings", "message"),
     [
         ({"num_workers": 5, "num_envs": 4}, "num_workers=5 (0 to num_envs=4)"),
+        ({"num_workers": 2000, "num_envs": 2000}, "num_workers=2000 (at most 1024 on this system)"),
         ({"num_workers": -1}, "num_workers=-1 (0 to num_envs=256)"),
         ({"num_workers": 1, "env": CountingEnv(1, {}, SAME_STEP)}, "num_workers=1 (0: data.env runs in this process)"),
         ({"num_workers": 0, "overlap": True}, "overlap=true (needs num_workers of at least 1)"),

@@ -1,7 +1,10 @@
 """The collision meshes: found where they are, fetched through a real pip from a local wheel, never trusted unread."""
 
 import hashlib
+import os
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -126,6 +129,16 @@ def test_without_a_network_one_sentence_says_what_to_do(truncated, cache, capfd,
     assert "\n" not in str(e.value)
     assert "Traceback" not in shown
     assert [p for p in cache.parent.iterdir() if p.suffix != ".lock"] == ([cache] if truncated else [])
+
+
+def test_meshes_of_a_folder_with_any_letters_serve_and_the_working_folder_stays(tmp_path, right_meshes):
+    folder = tmp_path / "J\u00fcrgen"
+    shutil.copytree(right_meshes, folder)
+    code = "import os, RocketSim; from rlbot.sim.meshes import initialise; initialise(); "
+    code += "RocketSim.Arena(RocketSim.GameMode.SOCCAR).step(1); print(ascii(os.getcwd()))"
+    given = os.environ | {"RS_COLLISION_MESHES": "J\u00fcrgen"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=given, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == ascii(str(tmp_path))
 
 
 def test_a_cache_that_cannot_be_written_is_a_mesh_error(cache, tmp_path, offer_wheel):

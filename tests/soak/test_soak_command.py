@@ -1,10 +1,13 @@
 """A soak in small, by the real command: it holds through signals and breakdowns, and a leak is found."""
 
+import os
+
 import pytest
 
 from rlbot.errors import InputError
 from rlbot.soak import command
 
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs signals")
 SMALL = """
 model: {hidden_sizes: [8]}
 data: {num_envs: 2, batch_size: 64, minibatch_size: 64, epochs: 1}

@@ -1,5 +1,7 @@
 """What is said of a soaked run when something does not hold, and that nothing is said when everything does."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from torch.utils.tensorboard import SummaryWriter
 from rlbot.runs import PARTS, numbered_name
 from rlbot.soak.lives import KILL, TERMINATE, Life, Point, ends
 from rlbot.soak.verdict import growth_of, leaks, missing_checkpoints, repeated_timesteps, uncounted_faults, wrong_ends
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals have no such names")
 
 
 def points(*timesteps, memory=0.0, handles=0.0):
