@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import platform
 import statistics
 import tempfile
@@ -29,7 +30,7 @@ class Run:
     """What the recorder saw of one run."""
 
     facts: dict[str, Any]
-    others: float  # share of the machine's cores that other programs, and other machines on the same host, took
+    others: float | None  # share of the machine's cores that other programs, and other machines on the same host, took
     iterations: list[Iteration]
     pieces: Pieces
 
@@ -108,7 +109,7 @@ def summary(runs: Sequence[Run]) -> dict[str, Any]:
         "repeats": len(runs),
         "iterations": len(runs[0].iterations),
         "spread": spreads,
-        "machine": {**machine(), "others": max(run.others for run in runs)},
+        "machine": {**machine(), "others": max((run.others for run in runs if run.others is not None), default=None)},
     }
 
 
@@ -142,7 +143,9 @@ class Busy:
         guests = getattr(cores, "guest", 0.0) + getattr(cores, "guest_nice", 0.0)  # counted in user and nice too
         return sum(cores) - guests, sum(cores) - guests - idle, sum(own[:4])  # own: itself and its ended processes
 
-    def others(self) -> float:
-        """Share of the cores' time that others took."""
+    def others(self) -> float | None:
+        """Share of the cores' time that others took; None on Windows, which forgets what ended processes took."""
+        if os.name == "nt":
+            return None
         every, worked, ours = (now - then for now, then in zip(self._read(), self._before, strict=True))
         return min(max((worked - ours) / max(every, 1e-9), 0.0), 1.0)

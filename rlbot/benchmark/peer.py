@@ -1,5 +1,6 @@
 """rlgym-learn on the peers workload, in an environment of its own, to be measured in turns with this trainer."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+import psutil
 import torch
 from filelock import FileLock
 
@@ -112,15 +114,19 @@ def _run(words: Sequence[str], output: Any) -> None:
 
 
 def end(process: "subprocess.Popen[Any]") -> None:
-    """End a training that still runs, letting it end its own processes first."""
+    """End a training that still runs, letting it end its own processes first; on Windows it is ended, and they are."""
     if process.poll() is not None:
         return
+    its_own = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGTERM if os.name == "nt" else signal.SIGINT)
     try:
         process.wait(timeout=20)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    for other in its_own:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            other.kill()
 
 
 def speeds(iterations: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -20,11 +20,11 @@ def report(figures: dict[str, Any]) -> str:
     machine, share = figures["machine"], figures["share"]
     where = f"{machine['cores']} cores of {machine['processor']}" + (f", {machine['gpu']}" if machine["gpu"] else "")
     what = f"{figures['mode']}, {figures['num_envs']} arenas ({figures['agents']} agents)"
-    noisy = "" if machine["others"] < QUIET else ": repeat this on a quiet machine"
+    others = "" if machine["others"] is None else f"; others took up to {machine['others']:.0%} of the cores"
+    noisy = ": repeat this on a quiet machine" if (machine["others"] or 0) >= QUIET else ""
     lines = [
         f"[OK] {what}, {figures['num_workers']} worker processes, on {where}",
-        f"     {figures['repeats']} runs of {figures['iterations']} iterations after one to warm up; "
-        f"others took up to {machine['others']:.0%} of the cores{noisy}",
+        f"     {figures['repeats']} runs of {figures['iterations']} iterations after one to warm up{others}{noisy}",
         *rows(figures["spread"]),
         "time  " + "  ".join(f"{name} {part:.1%}" for name, part in share.items()),
         f"physics, one process: {figures['physics_us']:.1f} us an agent timestep",

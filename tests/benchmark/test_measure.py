@@ -1,9 +1,12 @@
 """The figures of runs, from times written by hand."""
 
+import dataclasses
+
 import pytest
 
 from rlbot.benchmark.measure import Busy, Run, summary
 from rlbot.benchmark.recorder import Iteration, Pieces
+from rlbot.benchmark.table import report
 
 PARTS = {"physics": 2.0, "observe": 0.5, "reward": 0.25, "infer": 1.0}
 PIECES = Pieces(seconds=10.0, load=5.0, learn=4.5, checkpoint=0.1)
@@ -48,6 +51,19 @@ def test_median_and_extremes_are_those_of_the_runs():
 def test_lightning_has_what_neither_the_loader_nor_learning_took():
     found = summary([run(10.0, 5.0, 4.0)])
     assert (found["lightning_share"], found["checkpoint_share"]) == pytest.approx((0.05, 0.01))
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ([0.02, 0.05], "up; others took up to 5% of the cores\n"),
+        ([0.02, 0.25], "up; others took up to 25% of the cores: repeat this on a quiet machine\n"),
+        ([None, None], "up\n"),  # nobody knows
+    ],
+)
+def test_what_others_took_is_told_where_it_is_known(others, said):
+    runs = [dataclasses.replace(run(10.0, 5.0, 4.0), others=share) for share in others]
+    assert f"one to warm {said}" in report(summary(runs))
 
 
 def test_own_work_is_not_that_of_others(monkeypatch):
