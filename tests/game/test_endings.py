@@ -35,7 +35,6 @@ def test_sums_of_rounded_steps_end_on_the_step_meant(kind, seconds, steps, make_
 def test_only_a_goal_terminates():
     assert {ending.name: ending.truncates for ending in default_endings()} == {
         "scored": False,
-        "notouch": True,
         "clock": True,
     }
 
