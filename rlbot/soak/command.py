@@ -1,5 +1,6 @@
 """The soak command: train through faults and signals, then say what did not hold."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"[OK] Life {len(lives)}: signal {name}, code {lives[-1].code}, saved {lives[-1].saved}", flush=True)
         if lives[-1].code == InputError.exit_code:
             raise InputError(f"soak: the training does not run: {lives[-1].said}")
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every resume
     found = complaints(lives, own.logdir, own.timesteps, own.growth)
     for complaint in found:
         print(f"[ERROR] {complaint}", flush=True)
