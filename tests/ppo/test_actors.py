@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.module import PPO
 from rlbot.ppo.policy import ActorCritic, CategoricalHead, TableHead
 from rlbot.ppo.rollout import Rollout
+from rlbot.ppo.worker import Worker
 from rlbot.ppo.workers import Workers
 
 needs_signals = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL and SIGSTOP")
@@ -227,7 +229,10 @@ def test_wait_that_a_signal_ends_goes_on_to_its_end(monkeypatch):
 
 
 def test_worker_holds_its_pipe_before_it_imports_torch():
-    code = "import sys, rlbot.ppo.birth; sys.exit('torch' in sys.modules)"
+    context = mock.Mock(Pipe=mp.Pipe)
+    Worker(0, context).connection.close()
+    target = context.Process.call_args.kwargs["target"]
+    code = f"import sys, {target.__module__}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

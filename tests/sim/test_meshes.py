@@ -141,6 +141,15 @@ def test_meshes_of_a_folder_with_any_letters_serve_and_the_working_folder_stays(
     assert done.stdout.splitlines()[-1] == ascii(str(tmp_path))
 
 
+def test_rocketsim_is_given_no_letter_of_the_folders_path(monkeypatch, right_meshes):
+    given, before = [], os.getcwd()
+    monkeypatch.setattr(
+        meshes.RocketSim, "init", lambda path: given.append((path, os.path.samefile(".", right_meshes)))
+    )
+    meshes.initialise.__wrapped__()
+    assert (given, os.getcwd()) == ([(".", True)], before)
+
+
 def test_a_cache_that_cannot_be_written_is_a_mesh_error(cache, tmp_path, offer_wheel):
     offer_wheel()
     (tmp_path / "cache").write_text("a file where the folder should be")
