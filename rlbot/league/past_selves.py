@@ -102,8 +102,8 @@ class PastSelves:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values only."""
-        files = {name: str(file) for name, file in self.files.items()}
-        retired = [str(file) for file in self._retired]
+        files = {name: file.as_posix() for name, file in self.files.items()}
+        retired = [file.as_posix() for file in self._retired]
         return {"files": files, "results": self.results, "deal": self.deal, "retired": retired}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from pathlib import PureWindowsPath
 
 import numpy as np
 import pytest
@@ -114,6 +115,13 @@ def test_files_are_found_where_the_run_was_moved_to(selves, tmp_path):
     (tmp_path / "run").rename(moved)
     again = resumed(state, moved, moved / "checkpoints" / "last.ckpt")
     assert list(again.files.values()) == [moved / "pool" / f"{name(timesteps)}.ckpt" for timesteps in (100, 200, 300)]
+
+
+def test_files_of_a_run_that_began_on_windows_are_found_elsewhere(selves, tmp_path):
+    there = {name: PureWindowsPath(r"C:\bots\run\pool", file.name) for name, file in selves.files.items()}
+    here, selves.files = selves.files, there
+    again = resumed(selves.state_dict(), tmp_path / "new", tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert again.files == here
 
 
 @pytest.mark.parametrize("folder", ["run", "new"])
