@@ -10,7 +10,7 @@ from typing_extensions import override
 from rlbot.ppo.acting import Acting, weights_of
 from rlbot.ppo.policy import ActorCritic
 from rlbot.ppo.rollout import Collector, Rollout, allocate
-from rlbot.ppo.worker import noise
+from rlbot.ppo.work import noise
 
 MakeEnv = Callable[[int], VectorEnv[Any, Any, Any]]  # from the number of arenas
 

@@ -25,7 +25,8 @@ from rlbot.ppo.acting import Acting, weights_of
 from rlbot.ppo.actors import Actors, MakeEnv
 from rlbot.ppo.policy import ActorCritic
 from rlbot.ppo.rollout import Report, Rollout, allocate, rollout_bytes
-from rlbot.ppo.worker import Worker, noise
+from rlbot.ppo.work import noise
+from rlbot.ppo.worker import Worker
 
 MAX_CARS = 6  # of an arena
 OPEN_SECONDS = 300.0  # for starting a process and building its arenas
