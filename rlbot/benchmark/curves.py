@@ -22,7 +22,7 @@ def points(quick: bool) -> dict[str, dict[Any, list[str]]]:
         "cars": {
             mode: [f"--curriculum.stages=[{{mode: {mode}, opponent: selfplay}}]"] for mode in ("1v1", "1v2", "2v2")
         },
-        "width": {width: [f"--model.hidden_sizes=[{width}, {width}, {width}]"] for width in widths},
+        "width": {width: [f"--model.hidden_sizes=[{width}, {width}]"] for width in widths},
         "workers": {count: [f"--data.num_workers={count}"] for count in workers},
     }
 

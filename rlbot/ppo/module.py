@@ -65,7 +65,7 @@ class PPO(GuardedUpdates):
         self,
         observation_size: int = 180,
         head: ActionHead | None = None,
-        hidden_sizes: Sequence[int] = (256, 256, 256),
+        hidden_sizes: Sequence[int] = (256, 256),
         layer_norm: bool = True,
         learning_rate: float = 8e-4,
         learning_rate_end: float | None = None,

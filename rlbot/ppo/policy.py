@@ -262,7 +262,7 @@ class ActorCritic(nn.Module):
         self,
         observation_size: int,
         head: ActionHead,
-        hidden_sizes: Sequence[int] = (256, 256, 256),
+        hidden_sizes: Sequence[int] = (256, 256),
         layer_norm: bool = True,
         canonical: bool = False,
         close_up: bool = False,
