@@ -57,11 +57,11 @@ def read_costs(arguments: Sequence[str]) -> argparse.Namespace:
     parser = Parser(description=DESCRIPTION)
     for name, kind, default, text in (
         ("batch-size", int, 16384, "timesteps an iteration of one machine"),
-        ("collect", float, 0.479, "seconds that one machine collects an iteration"),
+        ("collect", float, 0.293, "seconds that one machine collects an iteration"),
         ("spread", float, 0.14, "standard deviation of that time, as a share of it"),
-        ("learn", float, 0.809, "seconds that one machine learns an iteration, without exchanges"),
+        ("learn", float, 0.329, "seconds that one machine learns an iteration, without exchanges"),
         ("updates", int, 16, "updates, and so exchanges, an iteration"),
-        ("megabytes", float, 1.55, "gradients: parameters x 4 bytes / 1,000,000"),
+        ("megabytes", float, 1.02, "gradients: parameters x 4 bytes / 1,000,000"),
         ("bandwidth", float, 117.0, "megabytes a second between two machines (gigabit: 117)"),
         ("latency", float, 0.0001, "seconds a message takes besides its bytes"),
         ("iterations", int, 1000, "iterations to simulate"),
