@@ -4,7 +4,6 @@ import contextlib
 import gc
 import multiprocessing as mp
 import pickle
-import signal
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
@@ -49,8 +48,6 @@ class _ParentGoneError(Exception):
 
 def work(index: int, connection: Connection, memory: Any, weights: Any, beats: Any) -> None:
     """A worker's life: answer the learner's messages until it closes the connection."""
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)  # they go to the whole group; the learner decides what they mean
     torch.set_num_threads(1)
     parent = mp.parent_process()
 

@@ -16,8 +16,9 @@ TUNABLES = "GLIBC_TUNABLES"
 
 
 def _begin(*given: Any) -> None:
-    """In the new process: deaf to Ctrl-C, which goes to all processes and which the learner answers, do the work."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In the new process: deaf to signals, which go to the whole group and which the learner answers, do the work."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
     from rlbot.ppo.work import work
 
     work(*given)
