@@ -4,12 +4,13 @@ Matches are dealt out in tasks that follow from their number alone, and each tas
 results depend on the seed and not on how many processes share the work.
 """
 
+import contextlib
 import math
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
@@ -87,12 +88,10 @@ def evaluate(
         InputError: an unknown name or mode, or numbers that cannot be.
         TryAgainError: a process was killed, as happens when memory is short.
     """
-    if pairing.mode not in MODES:
-        raise InputError(f"mode={pairing.mode}: must be one of {', '.join(MODES)}")
-    for option, value, least in (("games", games, 2), ("workers", workers, 1), ("seed", pairing.seed, 0)):
+    for option, value, least in (("games", games, 2), ("workers", workers, 1)):
         if value < least:
             raise InputError(f"{option}={value}: must be at least {least}")
-    _players(pairing)  # before any process is started
+    players(pairing)  # before any process is started
     tasks = [list(part) for part in np.array_split(np.arange(games), math.ceil(games / MATCHES_A_TASK))]
     indices = [[int(i) for i in task] for task in tasks]
     if min(workers, len(tasks)) == 1:
@@ -100,8 +99,16 @@ def evaluate(
     return _play_in_processes(pairing, indices, min(workers, len(tasks), MAX_WORKERS), progress)
 
 
-def _players(pairing: Pairing) -> tuple[Opponent, Opponent, int]:
-    """A, B, and the physics ticks between two decisions: a policy's own."""
+def players(pairing: Pairing) -> tuple[Opponent, Opponent, int]:
+    """A, B, and the physics ticks between two decisions: a policy's own.
+
+    Raises:
+        InputError: an unknown name or mode, a negative seed, or two policies that decide at different times.
+    """
+    if pairing.mode not in MODES:
+        raise InputError(f"mode={pairing.mode}: must be one of {', '.join(MODES)}")
+    if pairing.seed < 0:
+        raise InputError(f"seed={pairing.seed}: must be at least 0")
     a, b = (find(name, deterministic=pairing.deterministic) for name in (pairing.a, pairing.b))
     own: list[int | None] = [getattr(player, "tick_skip", None) for player in (a, b)]  # the others take any
     if None not in own and own[0] != own[1]:
@@ -109,23 +116,31 @@ def _players(pairing: Pairing) -> tuple[Opponent, Opponent, int]:
     return a, b, own[0] or own[1] or 8
 
 
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Small networks are fastest so, and the same numbers come out on every machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _play(pairing: Pairing, indices: Sequence[int]) -> list[MatchResult]:
-    a, b, tick_skip = _players(pairing)
+    a, b, tick_skip = players(pairing)
     return play_matches(a, b, pairing.mode, pairing.seed, indices, tick_skip=tick_skip)
 
 
 def _play_here(
     pairing: Pairing, tasks: Sequence[Sequence[int]], progress: Callable[[int], None] | None
 ) -> list[MatchResult]:
-    threads, played = torch.get_num_threads(), list[MatchResult]()
-    torch.set_num_threads(1)
-    try:
+    played: list[MatchResult] = []
+    with one_torch_thread():
         for task in tasks:
             played += _play(pairing, task)
             if progress is not None:
                 progress(len(played))
-    finally:
-        torch.set_num_threads(threads)
     return played
 
 

@@ -43,8 +43,17 @@ class _Group:
         controls: (G, C, 8) of the coming step.
     """
 
-    def __init__(self, blue: int, orange: int, indices: Sequence[int], seed: int, clock: "_Clock") -> None:
+    def __init__(
+        self,
+        blue: int,
+        orange: int,
+        indices: Sequence[int],
+        seed: int,
+        clock: "_Clock",
+        show: Callable[[GameState], object],
+    ) -> None:
         self.indices = list(indices)
+        self._show = show
         self._a_is_blue = np.array([_is_blue(i) for i in indices])
         first, second = np.arange(blue), np.arange(blue, blue + orange)
         self.a = np.array([first if is_blue else second for is_blue in self._a_is_blue])
@@ -65,7 +74,9 @@ class _Group:
         indices = np.flatnonzero(which).tolist()
         for i in indices:
             self._order[i] = shuffled_others(team, rngs[i])
-        return self._arenas.reset([(i, self._kickoff(rngs[i], team)) for i in indices])
+        state = self._arenas.reset([(i, self._kickoff(rngs[i], team)) for i in indices])
+        self._show(state)
+        return state
 
     def noise(self) -> FloatArray:
         """(G, C) in [0, 1), each live match's from its own stream."""
@@ -78,6 +89,7 @@ class _Group:
     def step(self) -> None:
         """Apply ``controls`` in the live matches, keep the score and begin anew after goals."""
         state = self._arenas.step(self.controls, None if self.live.all() else self.live)
+        self._show(state)
         for_a = np.where(self._a_is_blue, state.goal, -state.goal)
         self._goals += (for_a > 0, for_a < 0)
         self._touches += np.take_along_axis(state.cars.touched, self.a, axis=1).sum(axis=1)
@@ -139,6 +151,7 @@ def play_matches(
     overtime_seconds: float = OVERTIME_SECONDS,
     tick_skip: int = 8,
     each_step: Callable[[], object] = bool,
+    show: Callable[[GameState], object] = bool,
 ) -> list[MatchResult]:
     """Play the matches of these indices side by side; each opponent acts once a step for all its cars.
 
@@ -155,6 +168,7 @@ def play_matches(
         overtime_seconds: most game time of an overtime; a draw after that.
         tick_skip: physics ticks (1/120 s) a step.
         each_step: called before every step; what it raises ends the matches.
+        show: called with every kickoff and with the state after every step, of all matches with as many blue cars.
 
     Raises:
         ValueError: an unknown mode, or an opponent that returns controls of another shape.
@@ -166,7 +180,7 @@ def play_matches(
     clock = _Clock(tick_skip, regular, regular + round(overtime_seconds * steps_a_second))
     sizes = [MODES[mode] if _is_blue(i) else MODES[mode][::-1] for i in indices]  # blue and orange cars
     groups = [
-        _Group(*size, [i for i, its in zip(indices, sizes, strict=True) if its == size], seed, clock)
+        _Group(*size, [i for i, its in zip(indices, sizes, strict=True) if its == size], seed, clock, show)
         for size in dict.fromkeys(sizes)
     ]
     opponents = [b] * len(indices) if callable(b) else b
