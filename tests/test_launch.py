@@ -15,6 +15,7 @@ from rlbot.errors import BrokenTrainingError, InputError, TryAgainError
 from rlbot.launch import run, say_error
 from rlbot.sim.meshes import MeshError
 
+SCRIPTS = ("train", "evaluate", "watch", "export_bot", "compare", "benchmark", "prove", "scaling")
 ERRORS = {
     "input": (InputError("data: num_envs=0"), 2),
     "meshes": (MeshError("no meshes"), 2),
@@ -140,7 +141,7 @@ def test_rlbot_without_a_verb_lists_the_verbs(words):
     assert "train" in done.stderr
 
 
-@pytest.mark.parametrize("script", ["train", "evaluate", "watch", "compare", "benchmark", "prove", "scaling"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_script_without_the_package_says_how_to_install_it(tmp_path, script):
     """``-S``: nothing that was installed is found."""
     command = [sys.executable, "-S", str(ROOT / "scripts" / f"{script}.py")]
@@ -150,8 +151,9 @@ def test_script_without_the_package_says_how_to_install_it(tmp_path, script):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"[ERROR] {cure}\n")
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "watch", "compare", "benchmark", "prove", "scaling"])
-def test_command_s_verbs_are_its_scripts_from_any_folder(tmp_path, verb):
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_command_s_verbs_are_its_scripts_from_any_folder(tmp_path, script):
+    verb = script.removesuffix("_bot")
     done = subprocess.run([sys.executable, "-m", "rlbot", verb, "--help"], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"usage: {verb}.py " in done.stdout
+    assert f"usage: {script}.py " in done.stdout

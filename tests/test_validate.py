@@ -30,4 +30,5 @@ def test_broken_part_is_named_with_its_cure_and_the_exit_code(capsys):
 def test_unknown_verb_lists_the_known_ones():
     done = subprocess.run([sys.executable, "-m", "rlbot", "dance"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: rlbot {benchmark,compare,evaluate,prove,scaling,soak,train,validate,watch}")
+    verbs = "benchmark,compare,evaluate,export,prove,scaling,soak,train,validate,watch"
+    assert done.stderr.startswith(f"usage: rlbot {{{verbs}}}")

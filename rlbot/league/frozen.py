@@ -47,7 +47,7 @@ class FrozenPolicy:
         except InputError as error:
             raise InputError(str(error).removeprefix("ckpt_path=")) from error
         try:
-            policy, tick_skip = _rebuild(checkpoint), _tick_skip(checkpoint["architecture"])
+            policy, tick_skip = rebuild(checkpoint), tick_skip_of(checkpoint["architecture"])
             return cls(policy, str(path), deterministic=deterministic, tick_skip=tick_skip)
         except (RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
             reason = " ".join(str(error).split())
@@ -66,7 +66,8 @@ class FrozenPolicy:
         return controls
 
 
-def _rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
+def rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
+    """The policy that a checkpoint holds; any error of what builds and fills it."""
     made = checkpoint["architecture"]
     if made["head"] not in HEADS:
         raise KeyError(f"its head {made['head']} is none of {', '.join(HEADS)}")
@@ -79,7 +80,8 @@ def _rebuild(checkpoint: dict[str, Any]) -> ActorCritic:
     return policy
 
 
-def _tick_skip(architecture: dict[str, Any]) -> int:
+def tick_skip_of(architecture: dict[str, Any]) -> int:
+    """Physics ticks (1/120 s) between its decisions."""
     seconds = architecture.get("step_seconds") or 8 / TICKS_PER_SECOND  # older files do not say it here
     if not seconds > 0:
         raise ValueError(f"step_seconds={seconds}")

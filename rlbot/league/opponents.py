@@ -1,4 +1,4 @@
-"""Opponents by name: random, idle, chaser, goalie, a checkpoint's frozen policy, or a TorchScript file (Nexto).
+"""Opponents by name: random, idle, chaser, goalie, a checkpoint's policy, an exported bot, or Nexto's TorchScript file.
 
 Each is a function of what its cars see and of the noise it is handed: observations (A, K, 180), noise (A, K) in [0, 1),
 controls (A, K, 8). The arenas own all randomness, so an arena's history does not depend on the others'.
@@ -24,6 +24,8 @@ from rlbot.game.observations import (
     POSITION,
     SIZE,
 )
+from rlbot.league import numpy_policy
+from rlbot.league.numpy_policy import NumpyPolicy
 from rlbot.sim.state import BACK_WALL_Y, BALL_MAX_SPEED, CAR_MAX_SPEED, SIDE_WALL_X, FloatArray
 
 GOAL_HALF_WIDTH = 892.755
@@ -146,7 +148,8 @@ def find(name: str, *, deterministic: bool = False) -> Opponent:
     """The opponent of this name, or what plays from the file at this path.
 
     Args:
-        name: random, idle, chaser, goalie; a checkpoint; or a ``.pt`` file, which is read as Nexto's TorchScript.
+        name: random, idle, chaser, goalie; a checkpoint; the folder of an exported bot; or a ``.pt`` file, which is
+            read as Nexto's TorchScript.
         deterministic: policies take their most likely action instead of drawing one.
 
     Raises:
@@ -154,8 +157,12 @@ def find(name: str, *, deterministic: bool = False) -> Opponent:
     """
     if name in SCRIPTED:
         return SCRIPTED[name]()
+    if (Path(name) / numpy_policy.FILE).is_file():
+        bot = NumpyPolicy.load(Path(name))
+        bot.deterministic |= deterministic
+        return bot
     if not Path(name).is_file():
-        what = "but a folder: give a checkpoint in it" if Path(name).is_dir() else "and no checkpoint or .pt file"
+        what = "but a folder: give a checkpoint in it" if Path(name).is_dir() else "and no checkpoint, bot or .pt file"
         raise InputError(f"opponent={name!r} is none of {', '.join(SCRIPTED)} {what}")
     # torch is needed only here
     if Path(name).suffix == ".pt":

@@ -17,8 +17,8 @@ from rlbot.play.report import Summary, is_summary, ratings_table, summary, table
 
 DESCRIPTION = """Play whole matches of A against B and say how good A is.
 
-A and B are each random, idle, chaser, goalie, a checkpoint file, or a .pt file with Nexto's network. Both colours are
-played, half of the matches each. In 1v2, A is the lone car."""
+A and B are each random, idle, chaser, goalie, a checkpoint file, an exported bot's folder, or a .pt file with Nexto's
+network. Both colours are played, half of the matches each. In 1v2, A is the lone car."""
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

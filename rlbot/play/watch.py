@@ -16,8 +16,9 @@ from rlbot.sim.state import TICKS_PER_SECOND
 
 DESCRIPTION = """Let A play a whole match against B and watch it in a browser.
 
-A and B are each random, idle, chaser, goalie, a checkpoint file, or a .pt file with Nexto's network. A is blue; in 1v2
-it is the lone car. The page holds everything: it opens from the disk, without internet, and can be given to others."""
+A and B are each random, idle, chaser, goalie, a checkpoint file, an exported bot's folder, or a .pt file with Nexto's
+network. A is blue; in 1v2 it is the lone car. The page holds everything: it opens from the disk, without internet, and
+can be given to others."""
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
