@@ -5,9 +5,10 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,23 +157,33 @@ def _clear_noise(policy: NumpyPolicy, observations: FloatArray) -> FloatArray:
     return noise.reshape(observations.shape[:-1])
 
 
-def files(name: str, agent_id: str, origin: str) -> dict[str, str]:
+def files(name: str, agent_id: str, origin: str, developer: str) -> dict[str, str]:
     """The texts of a bot's folder, by name."""
     texts = {f"parts/{Path(part).name}": _moved(part) for part in PARTS}
     texts["parts/__init__.py"] = '"""What bot.py is made of: see README.txt."""\n'
     texts["bot.py"] = _moved(ENTRY)
     texts["requirements.txt"] = REQUIREMENTS
     texts["loadout.toml"] = "".join(f"[{team}_loadout]\ncar_id = {OCTANE}\n" for team in ("blue", "orange"))
-    here = f'"{sys.executable}" bot.py'
+    here = f"{_in_shell(sys.executable)} bot.py"
     on_windows, on_linux = (here, "python3 bot.py") if os.name == "nt" else ("python bot.py", here)
     settings = {
         "agent_id": agent_id, "name": name, "loadout_file": "loadout.toml",
         "run_command": on_windows, "run_command_linux": on_linux,
     }  # fmt: skip
-    details = {"description": f"Trained with rlbot-lightning: {origin}", "language": "python"}
+    details = {
+        "description": f"Trained with rlbot-lightning: {origin}", "developer": developer, "language": "python",
+        "tags": ["1v1", "teamplay"],
+    }  # fmt: skip
     texts["bot.toml"] = _toml("settings", settings) + "\n" + _toml("details", details)
     texts["README.txt"] = README.format(name=name, origin=origin)
     return texts
+
+
+def _in_shell(program: str) -> str:
+    """A program's path as RLBot's ``cmd.exe /c ...`` or ``sh -c "..."`` understands it."""
+    if os.name != "nt":
+        return shlex.quote(program)
+    return f'call "{program}"' if re.search(r"[^\w.:\\-]", program) else program  # cmd drops quotes that come first
 
 
 def _moved(part: str) -> str:
@@ -181,7 +192,7 @@ def _moved(part: str) -> str:
     return re.sub(r"from rlbot\.(?:\w+\.)*(\w+) import", r"from parts.\1 import", text)
 
 
-def _toml(table: str, values: dict[str, str]) -> str:
+def _toml(table: str, values: Mapping[str, Sequence[str]]) -> str:
     lines = [
         f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
     ]  # JSON's strings are TOML's
@@ -211,14 +222,14 @@ def main(arguments: Sequence[str]) -> int:
     """
     given = _parse(arguments)
     name = given.name or given.out.resolve().name
-    timesteps = load(given.checkpoint).get("metadata", {}).get("timesteps")
-    origin = f"{given.checkpoint.name}, {timesteps:,} timesteps" if timesteps else given.checkpoint.name
+    metadata = load(given.checkpoint).get("metadata", {})
+    origin = f"{given.checkpoint.name}, {metadata['timesteps']:,} timesteps" if metadata else given.checkpoint.name
     agent_id = "rlbot-lightning/" + re.sub(r"\W+", "_", name).strip("_").lower()
     policy = numpy_policy(given.checkpoint, deterministic=given.deterministic, agent_id=agent_id, origin=origin)
     _check_out(given.out)
     recorded = _recorded(policy, FrozenPolicy.load(given.checkpoint))
     try:
-        left = _write(given.out, files(name, agent_id, origin), policy, recorded)
+        left = _write(given.out, files(name, agent_id, origin, metadata.get("username", "")), policy, recorded)
     except OSError as error:
         raise TryAgainError(f"--out {given.out}: not written ({error.strerror})") from error
     tested = subprocess.run(

@@ -47,9 +47,23 @@ def test_settings_are_what_rlbot_reads(exported):
     assert settings["agent_id"] == "rlbot-lightning/zo\u00eb_the_wall"
     assert (exported / settings["loadout_file"]).is_file()
     assert settings["run_command"].endswith(" bot.py")
-    assert f'"{sys.executable}" bot.py' in settings.values()
+    assert f"{sys.executable} bot.py" in settings.values()
     looks = tomllib.loads((exported / "loadout.toml").read_text(encoding="utf-8"))
     assert {team: look["car_id"] for team, look in looks.items()} == {"blue_loadout": 23, "orange_loadout": 23}
+
+
+@pytest.mark.parametrize(
+    ("system", "program", "command"),
+    [
+        ("nt", r"C:\bots\.venv\Scripts\python.exe", r"C:\bots\.venv\Scripts\python.exe"),
+        ("nt", r"C:\Program Files (x86)\py.exe", r'call "C:\Program Files (x86)\py.exe"'),
+        ("posix", "/home/zoe/.venv/bin/python", "/home/zoe/.venv/bin/python"),
+        ("posix", "/home/zoe/my bots/python", "'/home/zoe/my bots/python'"),  # within RLBot's own double quotes
+    ],
+)
+def test_program_is_written_as_the_shell_understands_it(system, program, command, monkeypatch):
+    monkeypatch.setattr(export.os, "name", system)
+    assert export._in_shell(program) == command
 
 
 def test_nothing_in_the_folder_imports_this_trainer(exported):
