@@ -33,6 +33,14 @@ class Poison(L.Callback):
             next(pl_module.parameters()).data.view(-1)[0] = float("nan")
 
 
+class Greedy(L.Callback):
+    """Wants a petabyte when 128 timesteps are done."""
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        if trainer.datamodule.timesteps == 128:
+            torch.empty(10**15, dtype=torch.uint8)
+
+
 class FullDisk(L.Callback):
     """At the saves of these timesteps the system lets no file grow beyond ``room`` bytes."""
 
@@ -134,6 +142,15 @@ def test_weights_that_are_not_finite_are_never_saved(fit, tmp_path):
     assert "[ERROR] Not saved at 128 timesteps: the weights are no longer finite" in run.out
     assert run.numbered == [64]
     assert run.load()["metadata"]["timesteps"] == 64
+
+
+def test_run_that_got_no_memory_goes_on_from_its_last_save(fit, tmp_path):
+    run = fit(tmp_path, "--timesteps=1000", *callback("Greedy"))
+    assert (run.code, run.err.count("\n")) == (75, 1)
+    assert run.err.startswith("[ERROR] out of memory: lower data.num_envs")
+    assert run.load()["metadata"]["timesteps"] == 64
+    again = fit(tmp_path, "--timesteps=192", "--ckpt_path=last")
+    assert (again.code, again.numbered) == (0, [64, 128, 192])
 
 
 @pytest.mark.parametrize("room", [20_000, 5_000], ids=["for TensorBoard only", "for nothing"])

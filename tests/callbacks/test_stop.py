@@ -1,9 +1,11 @@
 """Ending a run: at the last timestep, by a signal at any moment, and when there is nothing left to do."""
 
+import io
 import os
 import random
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,30 @@ def test_signal_at_a_random_moment_saves_and_tells_by_the_exit_code(start, tmp_p
     trained = int(re.findall(r"at (\d+) timesteps", printed)[-1])
     assert (process.exitcode, timesteps(tmp_path)) == (128 + signum, trained)
     assert printed.count(f"[OK] Stopping after {signum.name}: saving") == 1
+
+
+def press(signum: signal.Signals, out: io.StringIO, seconds: float) -> None:
+    """Send this process a signal so long after it began to train."""
+    deadline = time.monotonic() + 60
+    while "[OK] Training speed" not in out.getvalue() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    os.kill(os.getpid(), signum)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signals_at_many_moments_each_leave_a_save_of_the_timestep_that_is_told(fit, tmp_path, signum):
+    draw, endless = random.Random(int(signum)), 100_000_000
+    saves = (f"--timesteps={endless}", f"--save_interval={endless}", f"--checkpoint.interval={endless}")
+    for k in range(12):
+        (folder := tmp_path / str(k)).mkdir()
+        out = io.StringIO()
+        thread = threading.Thread(target=press, args=(signum, out, draw.uniform(0, 0.3)))
+        thread.start()
+        run = fit(folder, *saves, out=out)
+        thread.join()
+        assert (run.code, run.err) == (128 + signum, "")
+        assert timesteps(folder) == int(re.findall(r"at (\d+) timesteps", run.out)[-1])
 
 
 class Impatient(L.Callback):
