@@ -22,7 +22,7 @@ def write_whole(target: Path, content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         rename(scratch, target)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         scratch.unlink(missing_ok=True)
         raise
 

@@ -4,25 +4,24 @@ Matches are dealt out in tasks that follow from their number alone, and each tas
 results depend on the seed and not on how many processes share the work.
 """
 
-import contextlib
 import math
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rlbot.errors import InputError, TryAgainError
 from rlbot.game.match import MODES, Opponent
 from rlbot.league.opponents import find
 from rlbot.play.matches import MatchResult, play_matches
+from rlbot.threads import one_thread, use_one_thread
 
 MATCHES_A_TASK = 50  # enough to share what a step costs, few enough that 200 matches keep 4 cores busy
 MAX_WORKERS = 61  # what Windows allows
@@ -116,17 +115,6 @@ def players(pairing: Pairing) -> tuple[Opponent, Opponent, int]:
     return a, b, own[0] or own[1] or 8
 
 
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Small networks are fastest so, and the same numbers come out on every machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def _play(pairing: Pairing, indices: Sequence[int]) -> list[MatchResult]:
     a, b, tick_skip = players(pairing)
     return play_matches(a, b, pairing.mode, pairing.seed, indices, tick_skip=tick_skip)
@@ -136,7 +124,7 @@ def _play_here(
     pairing: Pairing, tasks: Sequence[Sequence[int]], progress: Callable[[int], None] | None
 ) -> list[MatchResult]:
     played: list[MatchResult] = []
-    with one_torch_thread():
+    with one_thread():
         for task in tasks:
             played += _play(pairing, task)
             if progress is not None:
@@ -171,9 +159,9 @@ def _play_in_processes(
 
 
 def _begin_worker() -> None:
-    """One torch thread, Ctrl-C left to the process that started this one, and no life after it."""
+    """One thread, Ctrl-C left to the process that started this one, and no life after it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    use_one_thread()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

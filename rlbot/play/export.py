@@ -1,6 +1,7 @@
 """The export command: a checkpoint as a folder that RLBot plays in Rocket League, without this trainer."""
 
 import argparse
+import hashlib
 import io
 import json
 import os
@@ -24,11 +25,11 @@ from rlbot.game.observations import SIZE, DefaultObservation, others_in_order
 from rlbot.league.frozen import FrozenPolicy, rebuild, tick_skip_of
 from rlbot.league.numpy_policy import FILE, FORMAT, MOST_TICKS, NumpyPolicy, chances
 from rlbot.play.bot.bot import STATES, state_arrays, state_of
-from rlbot.play.evaluation import one_torch_thread
 from rlbot.play.matches import play_matches
 from rlbot.ppo.checkpoint import load
 from rlbot.ppo.policy import ActorCritic, GaussianHead, TableHead
-from rlbot.sim.state import FloatArray, GameState
+from rlbot.sim.state import TICKS_PER_SECOND, FloatArray, GameState
+from rlbot.threads import one_thread
 
 DESCRIPTION = """Make a bot for Rocket League of a checkpoint: a folder that RLBot v5 plays.
 
@@ -41,10 +42,9 @@ PARTS = (
 )  # fmt: skip
 ENTRY = "play/bot/bot.py"
 REQUIREMENTS = "numpy>=2.0\nrlbot-flatbuffers>=0.19,<0.20\n"
-SETTINGS = ("bot.toml", "loadout.toml")  # a person may change these: they are not written over
+SETTINGS, LOOKS = "bot.toml", "loadout.toml"  # a person may change these: they are not written over
 OCTANE = 23  # the car whose hitbox was trained with
 NUM_MOMENTS, MODE = 250, "2v2"  # four cars each: 1,000 states
-RECORDED_SECONDS = 20.0
 README = """{name}: a bot for Rocket League, {origin}.
 
 It plays by RLBot v5 (rlbot.org): add this folder there, put the bot into a match, start the match. Matches are offline.
@@ -73,17 +73,19 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _check_out(folder: Path) -> None:
     """Nothing else is written over, and what cannot be written is told at once."""
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise InputError(f"--out {folder}: is no folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / FILE).is_file():
-        raise InputError(f"--out {folder}: holds something else than a bot of this command, name another folder")
     try:
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise InputError(f"--out {folder}: is no folder")
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not (folder / FILE).is_file():
+            raise InputError(f"--out {folder}: holds something else than a bot of this command, name another folder")
     except OSError as error:
         raise InputError(f"--out {folder}: cannot be written ({error.strerror})") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"--out {folder}: cannot be written")
 
 
-def numpy_policy(path: Path, **facts: Any) -> NumpyPolicy:
+def numpy_policy(path: Path, deterministic: bool = False) -> NumpyPolicy:
     """The policy of a checkpoint in NumPy.
 
     Raises:
@@ -107,8 +109,9 @@ def numpy_policy(path: Path, **facts: Any) -> NumpyPolicy:
         "layer_norm": "gain_0" in arrays,
         "gaussian_scale": policy.head.scale if isinstance(policy.head, GaussianHead) else None,
         "masked": "blocked" in arrays,
+        "deterministic": deterministic,
     }
-    return NumpyPolicy(made | facts, arrays, str(path))
+    return NumpyPolicy(made, arrays, str(path))
 
 
 @torch.no_grad()
@@ -132,9 +135,10 @@ def _arrays(policy: ActorCritic) -> dict[str, Any]:
 def _recorded(policy: NumpyPolicy, frozen: FrozenPolicy) -> dict[str, Any]:
     """Moments of a match of the checkpoint against itself: what cars saw, and what the checkpoint does there."""
     states: list[GameState] = []
-    with one_torch_thread():
+    with one_thread():
         play_matches(
-            frozen, frozen, MODE, 1, [0], regular_seconds=RECORDED_SECONDS, overtime_seconds=0.0,
+            frozen, frozen, MODE, 1, [0], overtime_seconds=0.0,
+            regular_seconds=1.2 * NUM_MOMENTS * frozen.tick_skip / TICKS_PER_SECOND,
             tick_skip=frozen.tick_skip, show=states.append,
         )  # fmt: skip
         taken = [state_arrays(states[k]) for k in np.linspace(0, len(states) - 1, NUM_MOMENTS).round().astype(int)]
@@ -164,8 +168,7 @@ def files(name: str, agent_id: str, origin: str, developer: str) -> dict[str, st
     texts["bot.py"] = _moved(ENTRY)
     texts["requirements.txt"] = REQUIREMENTS
     texts["loadout.toml"] = "".join(f"[{team}_loadout]\ncar_id = {OCTANE}\n" for team in ("blue", "orange"))
-    here = f"{_in_shell(sys.executable)} bot.py"
-    on_windows, on_linux = (here, "python3 bot.py") if os.name == "nt" else ("python bot.py", here)
+    on_windows, on_linux = (_command(), "python3 bot.py") if os.name == "nt" else ("python bot.py", _command())
     settings = {
         "agent_id": agent_id, "name": name, "loadout_file": "loadout.toml",
         "run_command": on_windows, "run_command_linux": on_linux,
@@ -177,6 +180,10 @@ def files(name: str, agent_id: str, origin: str, developer: str) -> dict[str, st
     texts["bot.toml"] = _toml("settings", settings) + "\n" + _toml("details", details)
     texts["README.txt"] = README.format(name=name, origin=origin)
     return texts
+
+
+def _command() -> str:
+    return f"{_in_shell(sys.executable)} bot.py"
 
 
 def _in_shell(program: str) -> str:
@@ -199,9 +206,10 @@ def _toml(table: str, values: Mapping[str, Sequence[str]]) -> str:
     return "\n".join([f"[{table}]", *lines]) + "\n"
 
 
-def _write(folder: Path, texts: dict[str, str], policy: NumpyPolicy, recorded: dict[str, Any]) -> list[str]:
-    """Write all but what a person may have changed; the names of what was left."""
-    left = [name for name in SETTINGS if (folder / name).is_file()]
+def _write(
+    folder: Path, texts: dict[str, str], policy: NumpyPolicy, recorded: dict[str, Any], left: Sequence[str]
+) -> None:
+    """Write all but what is ``left`` as it is."""
     for name, arrays in ((FILE, policy.packed()), (STATES, recorded)):  # the first makes it a bot's folder
         content = io.BytesIO()
         np.savez(content, **arrays)
@@ -209,8 +217,7 @@ def _write(folder: Path, texts: dict[str, str], policy: NumpyPolicy, recorded: d
     (folder / "parts").mkdir(exist_ok=True)
     for name, text in texts.items():
         if name not in left:
-            write_whole(folder / name, text.encode())
-    return left
+            write_whole(folder / name, text.encode("utf-8", "backslashreplace"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -222,14 +229,21 @@ def main(arguments: Sequence[str]) -> int:
     """
     given = _parse(arguments)
     name = given.name or given.out.resolve().name
+    if not name.isprintable():
+        raise InputError(f"--name {name!r}: holds what cannot be printed")
+    policy = numpy_policy(given.checkpoint, given.deterministic)
+    _check_out(given.out)
+    left = [file for file in (SETTINGS, LOOKS) if (given.out / file).is_file()]
+    if given.name and SETTINGS in left:
+        left.remove(SETTINGS)
+    agent_id = _agent_id(given.out) if SETTINGS in left else f"rlbot-lightning/{_slug(name)}_{_fingerprint(policy)}"
+    policy.facts = {**policy.facts, "agent_id": agent_id}
     metadata = load(given.checkpoint).get("metadata", {})
     origin = f"{given.checkpoint.name}, {metadata['timesteps']:,} timesteps" if metadata else given.checkpoint.name
-    agent_id = "rlbot-lightning/" + re.sub(r"\W+", "_", name).strip("_").lower()
-    policy = numpy_policy(given.checkpoint, deterministic=given.deterministic, agent_id=agent_id, origin=origin)
-    _check_out(given.out)
+    texts = files(name, agent_id, origin, metadata.get("username", ""))
     recorded = _recorded(policy, FrozenPolicy.load(given.checkpoint))
     try:
-        left = _write(given.out, files(name, agent_id, origin, metadata.get("username", "")), policy, recorded)
+        _write(given.out, texts, policy, recorded, left)
     except OSError as error:
         raise TryAgainError(f"--out {given.out}: not written ({error.strerror})") from error
     tested = subprocess.run(
@@ -239,6 +253,28 @@ def main(arguments: Sequence[str]) -> int:
         raise RuntimeError(f"{given.out}: {tested.stderr.strip()}")
     if left:
         print(f"[OK] Kept as they were: {', '.join(left)}")
+    if SETTINGS in left and json.dumps(_command())[1:-1] not in (given.out / SETTINGS).read_text(encoding="utf-8"):
+        print(f"[WARN] {SETTINGS} starts the bot with another Python than this one: --name writes it anew")
     print(f"[OK] {given.out} plays as {given.checkpoint} does: tested on {recorded['noise'].size:,} states")
     print("[OK] Next: add this folder in RLBot (rlbot.org) and start a match with it; matches are offline")
     return 0
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"\W+", "_", name).strip("_").lower()
+
+
+def _fingerprint(policy: NumpyPolicy) -> str:
+    """Tells bots of one name apart: RLBot hands a car to whoever comes with its ``agent_id``."""
+    sha = hashlib.sha256(json.dumps(policy.facts).encode())
+    for _, array in sorted(policy.arrays.items()):
+        sha.update(array.tobytes())
+    return sha.hexdigest()[:8]
+
+
+def _agent_id(folder: Path) -> str:
+    """What a kept ``bot.toml`` says."""
+    said = re.search(r'^agent_id\s*=\s*"(.*)"', (folder / SETTINGS).read_text(encoding="utf-8"), re.MULTILINE)
+    if said is None:
+        raise InputError(f"--out {folder}: its {SETTINGS} names no agent_id; correct or delete it")
+    return said[1]

@@ -9,10 +9,11 @@ from pathlib import Path
 from rlbot.arguments import Parser, check_writable
 from rlbot.errors import InputError, TryAgainError
 from rlbot.files import write_whole
-from rlbot.play.evaluation import Pairing, one_torch_thread, players
+from rlbot.play.evaluation import Pairing, players
 from rlbot.play.matches import REGULAR_SECONDS, MatchResult, play_matches
 from rlbot.play.replay import Recording, is_page, page
 from rlbot.sim.state import TICKS_PER_SECOND
+from rlbot.threads import one_thread
 
 DESCRIPTION = """Let A play a whole match against B and watch it in a browser.
 
@@ -46,7 +47,7 @@ def _check_out(file: Path) -> None:
 def _play(pairing: Pairing) -> tuple[MatchResult, Recording]:
     a, b, tick_skip = players(pairing)
     recording = Recording(tick_skip / TICKS_PER_SECOND)
-    with one_torch_thread():
+    with one_thread():
         (result,) = play_matches(a, b, pairing.mode, pairing.seed, [0], tick_skip=tick_skip, show=recording)
     return result, recording
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rlbot.ppo.policy import ActionHead
 from rlbot.ppo.rollout import Collector, Rollout, allocate
+from rlbot.threads import use_one_thread
 
 
 def noise(seed: int, worker: int) -> torch.Generator:
@@ -48,7 +49,7 @@ class _ParentGoneError(Exception):
 
 def work(index: int, connection: Connection, memory: Any, weights: Any, beats: Any) -> None:
     """A worker's life: answer the learner's messages until it closes the connection."""
-    torch.set_num_threads(1)
+    use_one_thread()
     parent = mp.parent_process()
 
     def beat() -> None:

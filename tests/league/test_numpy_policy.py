@@ -53,7 +53,7 @@ def seen_and_noise():
 def test_it_decides_as_the_checkpoint_does(save, settings, deterministic):
     file, (observations, noise) = save(**settings), seen_and_noise()
     wanted = FrozenPolicy.load(file, deterministic=deterministic)(observations, noise)
-    found = numpy_policy(file, deterministic=deterministic)(observations, noise)
+    found = numpy_policy(file, deterministic)(observations, noise)
     assert (found.shape, found.dtype) == ((400, 2, 8), np.float32)
     assert np.isclose(found, wanted, atol=1e-4).all(-1).mean() > 0.998  # noise may lie where one row ends
     assert len(np.unique(found.round(3).reshape(-1, 8), axis=0)) > 10
@@ -65,12 +65,12 @@ def packed(policy, folder):
 
 
 def test_file_is_read_as_it_was_written_and_is_an_opponent_by_its_folder(save, tmp_path):
-    policy, (observations, noise) = numpy_policy(save(), deterministic=False), seen_and_noise()
+    policy, (observations, noise) = numpy_policy(save(), False), seen_and_noise()
     packed(policy, tmp_path)
     assert np.array_equal(NumpyPolicy.load(tmp_path)(observations, noise), policy(observations, noise))
     best = find(str(tmp_path), deterministic=True)
     assert best.tick_skip == 8
-    assert np.array_equal(best(observations, noise), numpy_policy(save(), deterministic=True)(observations, noise))
+    assert np.array_equal(best(observations, noise), numpy_policy(save(), True)(observations, noise))
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_file_is_read_as_it_was_written_and_is_an_opponent_by_its_folder(save, t
     ],
 )
 def test_policy_made_for_something_else_is_refused(save, tmp_path, change, message):
-    policy = numpy_policy(save(), deterministic=False)
+    policy = numpy_policy(save(), False)
     policy.facts = {**policy.facts, **change}
     with pytest.raises(InputError, match=message):
         NumpyPolicy.load(packed(policy, tmp_path))
 
 
 def test_policy_of_another_table_is_refused(save, tmp_path):
-    policy = numpy_policy(save(), deterministic=False)
+    policy = numpy_policy(save(), False)
     policy.arrays = {**policy.arrays, "table": policy.arrays["table"][::-1]}
     with pytest.raises(InputError, match="the table of controls is another than here"):
         find(str(packed(policy, tmp_path)))
@@ -109,7 +109,7 @@ def test_code_in_the_file_is_not_run(save, tmp_path):
         def __reduce__(self):
             return open, (str(tmp_path / "sung"), "w")
 
-    policy = numpy_policy(save(), deterministic=False)
+    policy = numpy_policy(save(), False)
     policy.arrays = {**policy.arrays, "bias_0": np.array([Bomb()], dtype=object)}
     packed(policy, tmp_path)
     with pytest.raises(InputError, match="cannot be read"):

@@ -16,6 +16,7 @@ from rlbot.sim.state import PAD_IS_BIG, PAD_POSITIONS
 
 PACKET_PADS = sorted(range(34), key=lambda k: (PAD_POSITIONS[k][1], PAD_POSITIONS[k][0]))  # the game's order
 FIRST_TICK = 5000
+FIRST_ID = 900  # of the players: no identifier is an index
 
 
 class Server:
@@ -25,11 +26,10 @@ class Server:
         folder: of the bot.
         blue, orange: number of cars.
         own: which car the bot drives.
-        first_id: of the players, so that no identifier is an index.
     """
 
-    def __init__(self, folder: Path, blue: int, orange: int, own: int, first_id: int = 900) -> None:
-        self.own, self._first_id, self.number = own, first_id, FIRST_TICK
+    def __init__(self, folder: Path, blue: int, orange: int, own: int) -> None:
+        self.own, self.number = own, FIRST_TICK
         self.arenas = ArenaBatch([np.random.default_rng(3)], blue, orange, tick_skip=1)
         self.state = self.arenas.reset([(0, Kickoff()(self.arenas.rngs[0], self.arenas.team))])
         with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -47,15 +47,15 @@ class Server:
         pads = [flat.BoostPad(*pad) for pad in zip(places, PAD_IS_BIG[PACKET_PADS].tolist(), strict=True)]
         field = flat.FieldInfo(pads)
         team = int(self.arenas.team[own])
-        self._send(flat.ControllableTeamInfo(team, [flat.ControllableInfo(own, first_id + own)]))
+        self._send(flat.ControllableTeamInfo(team, [flat.ControllableInfo(own, FIRST_ID + own)]))
         self._send(flat.PingRequest(7))
         self._send(field)
         self._send(flat.MatchConfiguration())
         self.ready = [self._read(), self._read()]
 
-    def tick(self, others=(), phase=flat.MatchPhase.Active, balls=1):
-        """Tell the bot of the moment, let all act for a tick; what the bot pressed (8,)."""
-        self._send(self._packet(phase, balls))
+    def tick(self, others=(), phase=flat.MatchPhase.Active, balls=1, missing=0):
+        """Tell the bot of the moment, but of the first cars, let all act for a tick; what the bot pressed (8,)."""
+        self._send(self._packet(phase, balls, missing))
         answer = self._read()
         pressed = answer.controller_state
         controls = np.zeros((1, len(self.arenas.team), 8), np.float32)
@@ -74,10 +74,15 @@ class Server:
         """End the match; the bot's exit code and what it printed."""
         self._send(flat.DisconnectSignal())
         out, err = self.bot.communicate(timeout=30)
-        self._socket.close()
         return self.bot.returncode, out, err
 
-    def _packet(self, phase, balls):
+    def close(self):
+        """Whatever became of the match: nothing of it stays."""
+        self._socket.close()
+        self.bot.kill()
+        self.bot.communicate()
+
+    def _packet(self, phase, balls, missing):
         ball = self.state.ball
         physics = flat.Physics(
             _vector(ball.position[0]), flat.Rotator(), _vector(ball.velocity[0]), _vector(ball.angular_velocity[0])
@@ -85,7 +90,7 @@ class Server:
         arena = self.arenas._arenas[0]
         active = [pad.get_state().is_active for pad in arena.get_boost_pads()]
         return flat.GamePacket(
-            players=[self._player(k) for k in range(len(self.arenas.team))],
+            players=[self._player(k) for k in range(missing, len(self.arenas.team))],
             boost_pads=[flat.BoostPadState(active[k], -5.0) for k in PACKET_PADS],  # its timer is not to be trusted
             balls=[flat.BallInfo(physics)] * balls,
             match_info=flat.MatchInfo(match_phase=phase, frame_num=self.number),
@@ -116,7 +121,7 @@ class Server:
             demolished_timeout=1.0 if cars.demolished[0, k] else -1.0,
             team=int(self.arenas.team[k]),
             boost=float(cars.boost[0, k]),
-            player_id=self._first_id + k,
+            player_id=FIRST_ID + k,
             has_jumped=bool(car.has_jumped),
             has_double_jumped=bool(car.has_double_jumped),
             has_dodged=bool(car.has_flipped),

@@ -44,7 +44,8 @@ def selftest(folder):
 def test_settings_are_what_rlbot_reads(exported):
     settings = tomllib.loads((exported / "bot.toml").read_text(encoding="utf-8"))["settings"]
     assert settings["name"] == 'Zo\u00eb "the\\wall"'
-    assert settings["agent_id"] == "rlbot-lightning/zo\u00eb_the_wall"
+    assert re.fullmatch("rlbot-lightning/zo\u00eb_the_wall_[0-9a-f]{8}", settings["agent_id"])
+    assert bot.NumpyPolicy.load(exported).facts["agent_id"] == settings["agent_id"]
     assert (exported / settings["loadout_file"]).is_file()
     assert settings["run_command"].endswith(" bot.py")
     assert f"{sys.executable} bot.py" in settings.values()
@@ -81,6 +82,15 @@ def test_bot_picks_the_checkpoints_action_in_a_thousand_states(exported):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_slow_bot_too_has_a_thousand_different_states(some_checkpoint, tmp_path, capsys):
+    content = torch.load(some_checkpoint, weights_only=True)
+    torch.save({**content, "architecture": {**content["architecture"], "step_seconds": 0.25}}, tmp_path / "slow.ckpt")
+    assert main([str(tmp_path / "slow.ckpt"), "--out", str(tmp_path / "bot")]) == 0
+    assert "tested on 1,000 states" in capsys.readouterr().out
+    with np.load(tmp_path / "bot" / bot.STATES) as states:
+        assert len(np.unique(states["observations"].reshape(-1, 180), axis=0)) > 900
+
+
 def change_weights(folder):
     with np.load(folder / "policy.npz") as content:
         arrays = {key: content[key] for key in content.files}
@@ -102,6 +112,7 @@ def change_code(folder, file, old, new):
         (lambda f: change_code(f, "actions.py", "product((-1, 0, 1), (-1", "product((0, -1, 1), (-1"), "the table of"),
         (lambda f: (f / "states.npz").write_bytes(b""), "states.npz: cannot be read"),
         (lambda f: (f / "policy.npz").unlink(), "policy.npz: cannot be read as an exported policy"),
+        (lambda f: (f / "parts" / "driver.py").unlink(), "No module named 'parts.driver': export it again"),
     ],
 )
 def test_bot_that_is_no_longer_the_one_that_was_exported_refuses_to_play(copied, spoil, message):
@@ -112,8 +123,9 @@ def test_bot_that_is_no_longer_the_one_that_was_exported_refuses_to_play(copied,
     assert re.search(message, done.stderr)
 
 
-def test_bot_without_what_it_needs_says_how_to_get_it(exported):
-    code = "import sys, runpy; sys.modules['numpy'] = None; runpy.run_path('bot.py', run_name='__main__')"
+@pytest.mark.parametrize("module", ["numpy", "rlbot_flatbuffers"])
+def test_bot_without_what_it_needs_says_how_to_get_it(exported, module):
+    code = f"import sys, runpy; sys.modules['{module}'] = None; runpy.run_path('bot.py', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], cwd=exported, capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "python -m pip install -r requirements.txt" in done.stderr
@@ -127,6 +139,25 @@ def test_exporting_again_leaves_what_a_person_changed(some_checkpoint, copied, c
     assert (copied / "loadout.toml").read_text() == "[blue_loadout]\ncar_id = 24\n"
     assert (copied / "bot.py").read_text(encoding="utf-8") != "old"
     assert "[OK] Kept as they were: bot.toml, loadout.toml" in capsys.readouterr().out
+    kept = tomllib.loads((copied / "bot.toml").read_text(encoding="utf-8"))["settings"]
+    assert bot.NumpyPolicy.load(copied).facts["agent_id"] == kept["agent_id"]
+
+
+def test_name_that_is_given_is_taken_and_another_python_is_told(some_checkpoint, copied, capsys, monkeypatch):
+    monkeypatch.setattr(export, "_command", lambda: "elsewhere/python bot.py")
+    assert main([str(some_checkpoint), "--out", str(copied)]) == 0
+    assert "[WARN] bot.toml starts the bot with another Python" in capsys.readouterr().out
+    assert main([str(some_checkpoint), "--out", str(copied), "--name", "Other"]) == 0
+    said = capsys.readouterr().out
+    settings = tomllib.loads((copied / "bot.toml").read_text(encoding="utf-8"))["settings"]
+    assert ("[WARN]" in said, "Kept as they were: loadout.toml" in said, settings["name"]) == (False, True, "Other")
+    assert "elsewhere/python bot.py" in settings.values()
+
+
+def test_bots_of_one_name_are_told_apart(some_checkpoint):
+    policies = [export.numpy_policy(some_checkpoint, deterministic) for deterministic in (False, True, False)]
+    prints = [export._fingerprint(policy) for policy in policies]
+    assert (prints[0] == prints[2], prints[0] == prints[1]) == (True, False)
 
 
 def test_exported_bot_is_an_opponent_that_plays_the_checkpoints_match(some_checkpoint, exported):
@@ -144,8 +175,9 @@ def test_exported_bot_is_an_opponent_that_plays_the_checkpoints_match(some_check
     ("arguments", "message"),
     [
         ([], "the following arguments are required: CHECKPOINT"),
-        (["missing.ckpt"], "missing.ckpt: there is no such file"),
-        (["text.ckpt"], "text.ckpt: the file cannot be read as a checkpoint"),
+        (["policy.ckpt", "--name", "a\nb"], "--name 'a.nb': holds what cannot be printed"),
+        (["missing.ckpt"], "^missing.ckpt: there is no such file"),
+        (["text.ckpt"], "^text.ckpt: the file cannot be read as a checkpoint"),
         (["policy.ckpt", "--out", "school"], "--out school: holds something else than a bot of this command"),
         (["policy.ckpt", "--out", "text.ckpt"], "--out text.ckpt: is no folder"),
         (["policy.ckpt", "--out", "text.ckpt/bot"], "--out text.ckpt.bot: cannot be written"),

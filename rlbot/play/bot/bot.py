@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import io
 import sys
 import time
 from collections.abc import Sequence
@@ -12,13 +13,18 @@ from typing import Any
 
 try:
     import numpy as np
+    from rlbot_flatbuffers import InvalidFlatbuffer
 
     from rlbot.errors import InputError
     from rlbot.game.observations import DefaultObservation
     from rlbot.league.numpy_policy import NumpyPolicy
+    from rlbot.play.bot.client import Client
+    from rlbot.play.bot.driver import Driver
+    from rlbot.play.bot.packets import Pads, pad_order
     from rlbot.sim.state import Ball, Cars, GameState
 except ModuleNotFoundError as missing:
-    print(f"[ERROR] {missing}: python -m pip install -r requirements.txt", file=sys.stderr)
+    cure = "export it again" if "parts" in str(missing.name) else "python -m pip install -r requirements.txt"
+    print(f"[ERROR] {missing}: {cure}", file=sys.stderr)
     raise SystemExit(2) from missing
 
 HERE = Path(__file__).parent
@@ -70,14 +76,6 @@ def selftest(policy: NumpyPolicy, folder: Path) -> str | None:
 
 def play(policy: NumpyPolicy, agent_id: str, patience: float = PATIENCE) -> int:
     """Play the match that RLBot's server has for it; the exit code."""
-    try:
-        from rlbot.play.bot.client import Client
-    except ModuleNotFoundError as error:
-        print(f"[ERROR] {error}: python -m pip install -r requirements.txt", file=sys.stderr)
-        return 2
-    from rlbot.play.bot.driver import Driver
-    from rlbot.play.bot.packets import Pads, pad_order
-
     until = time.monotonic() + patience
     while True:
         try:
@@ -88,6 +86,14 @@ def play(policy: NumpyPolicy, agent_id: str, patience: float = PATIENCE) -> int:
                 print(f"[ERROR] no RLBot server ({error}): start a match with this bot in RLBot", file=sys.stderr)
                 return 75
             time.sleep(0.1)
+    try:
+        return _play(policy, client)
+    except InvalidFlatbuffer as error:
+        print(f"[ERROR] {error}: RLBot speaks another version; try a newer rlbot-flatbuffers", file=sys.stderr)
+        return 2
+
+
+def _play(policy: NumpyPolicy, client: Client) -> int:
     welcome = client.join()
     if welcome is None:
         return 0
@@ -95,12 +101,17 @@ def play(policy: NumpyPolicy, agent_id: str, patience: float = PATIENCE) -> int:
     if order is None:
         print("[WARN] This map has other boost pads than the standard ones: the bot counts all as ready", flush=True)
     pads = Pads(order)
-    drivers = {identifier: Driver(policy, pads, np.random.default_rng()) for _, identifier in welcome.cars}
+    drivers = {identifier: (k, Driver(policy, pads, np.random.default_rng())) for k, identifier in welcome.cars}
     print(f"[OK] Playing {len(drivers)} cars of {('blue', 'orange')[welcome.team]}", flush=True)
 
     def drive(packet: Any) -> list[tuple[int, Any]]:
-        places = {player.player_id: k for k, player in enumerate(packet.players) if player.player_id in drivers}
-        return [(k, drivers[identifier].controls(packet, k)) for identifier, k in places.items()]
+        """The server knows a car by its index; where it stands in a packet is told by its identifier."""
+        places = {player.player_id: place for place, player in enumerate(packet.players)}
+        return [
+            (index, driver.controls(packet, places[identifier]))
+            for identifier, (index, driver) in drivers.items()
+            if identifier in places
+        ]
 
     client.play(drive)
     client.close()
@@ -109,6 +120,9 @@ def play(policy: NumpyPolicy, agent_id: str, patience: float = PATIENCE) -> int:
 
 def main(arguments: Sequence[str], folder: Path = HERE) -> int:
     """Test the bot, and without ``--selftest`` play; the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # no letter of a folder's name ends a match on any console
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="ascii", errors="backslashreplace", line_buffering=True)
     if list(arguments) not in ([], ["--selftest"]):
         print("usage: python bot.py [--selftest]", file=sys.stderr)
         return 2
