@@ -15,7 +15,7 @@ def use_one_thread() -> None:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """As long as this lasts. The same numbers come out on every machine."""
+    """As long as this lasts. The same numbers come out with any number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -4,6 +4,7 @@ Each is a function of what its cars see and of the noise it is handed: observati
 controls (A, K, 8). The arenas own all randomness, so an arena's history does not depend on the others'.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -157,12 +158,12 @@ def find(name: str, *, deterministic: bool = False) -> Opponent:
     """
     if name in SCRIPTED:
         return SCRIPTED[name]()
-    if (Path(name) / numpy_policy.FILE).is_file():
+    if os.path.isfile(os.path.join(name, numpy_policy.FILE)):
         bot = NumpyPolicy.load(Path(name))
         bot.deterministic |= deterministic
         return bot
-    if not Path(name).is_file():
-        what = "but a folder: give a checkpoint in it" if Path(name).is_dir() else "and no checkpoint, bot or .pt file"
+    if not os.path.isfile(name):
+        what = "but a folder: give a checkpoint in it" if os.path.isdir(name) else "and no checkpoint, bot or .pt file"
         raise InputError(f"opponent={name!r} is none of {', '.join(SCRIPTED)} {what}")
     # torch is needed only here
     if Path(name).suffix == ".pt":

@@ -16,6 +16,7 @@ from rlbot.sim.state import PAD_IS_BIG, PAD_POSITIONS, FloatArray, GameState
 PAGE = Path(__file__).with_name("page")
 SCRIPTS = ("three.min.js", "match.js", "scene.js", "player.js")  # in the order in which they are run
 MARK = '<meta name="generator" content="rlbot watch">'
+HEAD = 1000  # bytes in which the mark stands
 PAGE_AXES = [0, 2, 1]
 LENGTH = 0.2  # uu that one count of a packed position is worth: 16 bits reach beyond the goals
 DIRECTION = 1 / 32767
@@ -117,5 +118,5 @@ def page(match: dict[str, Any]) -> str:
 
 
 def is_page(content: bytes) -> bool:
-    """Whether a file's content is a page that was made here."""
-    return MARK.encode() in content[:1000]
+    """Whether a file's content, of which its head is enough, is a page that was made here."""
+    return MARK.encode() in content[:HEAD]

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from rlbot.errors import InputError, TryAgainError
 from rlbot.files import write_whole
 from rlbot.play.evaluation import Pairing, players
 from rlbot.play.matches import REGULAR_SECONDS, MatchResult, play_matches
-from rlbot.play.replay import Recording, is_page, page
+from rlbot.play.replay import HEAD, Recording, is_page, page
 from rlbot.sim.state import TICKS_PER_SECOND
 from rlbot.threads import one_thread
 
@@ -39,13 +40,33 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _check_out(file: Path) -> None:
+    """A file is written beside and renamed: the folder has to allow it, and nothing else is replaced."""
     check_writable("out", file)
-    if os.path.isfile(file) and file.stat().st_size and not is_page(file.read_bytes()):
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        raise InputError(f"--out {file}: the folder {file.parent} cannot be written")
+    if not os.path.exists(file):
+        return
+    if not os.path.isfile(file):
+        raise InputError(f"--out {file}: is a pipe or a device and no file")
+    with file.open("rb") as content:
+        head = content.read(HEAD)
+    if head and not is_page(head):
         raise InputError(f"--out {file}: holds something else than a page of this command, name another file")
+
+
+def _open(file: Path) -> bool:
+    """Whether a browser could be started; over SSH there is none but in the terminal, which cannot draw."""
+    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY", "BROWSER"} & os.environ.keys():
+        return False
+    try:
+        return webbrowser.open(file.resolve().as_uri())
+    except (webbrowser.Error, OSError, ValueError):  # as of a $BROWSER that cannot be started
+        return False
 
 
 def _play(pairing: Pairing) -> tuple[MatchResult, Recording]:
     a, b, tick_skip = players(pairing)
+    print(f"[START] {pairing.a} (blue) against {pairing.b} (orange), {pairing.mode}, five minutes", flush=True)
     recording = Recording(tick_skip / TICKS_PER_SECOND)
     with one_thread():
         (result,) = play_matches(a, b, pairing.mode, pairing.seed, [0], tick_skip=tick_skip, show=recording)
@@ -61,8 +82,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     given = _parse(arguments)
     _check_out(given.out)
-    pairing = Pairing(given.a, given.b or given.a, given.mode, given.seed, given.deterministic)
-    print(f"[START] {pairing.a} (blue) against {pairing.b} (orange), {pairing.mode}, five minutes", flush=True)
+    b = given.a if given.b is None else given.b
+    pairing = Pairing(given.a, b, given.mode, given.seed, given.deterministic)
     result, recording = _play(pairing)
     match = {"names": [pairing.a, pairing.b], "mode": pairing.mode, "regular_seconds": REGULAR_SECONDS}
     content = page(match | recording.packed()).encode()
@@ -73,6 +94,6 @@ def main(arguments: Sequence[str]) -> int:
     minutes, seconds = divmod(round(result.seconds), 60)
     print(f"[OK] {result.goals_for} : {result.goals_against} after {minutes}:{seconds:02}")
     print(f"[OK] {given.out} ({len(content) / 1e6:.1f} MB): open it in any browser")
-    if not given.no_open and not webbrowser.open(given.out.resolve().as_uri()):
+    if not given.no_open and not _open(given.out):
         print(f"[WARN] No browser could be started: open {given.out.resolve()} yourself")
     return 0

@@ -1,4 +1,4 @@
-"""A match as the page shows it: its scripts are run by a browser's engine and asked what they would draw."""
+"""A match as the page shows it: its scripts are run by a browser's engine, all but those that need a screen."""
 
 import json
 import re
@@ -98,7 +98,8 @@ def test_clock_runs_up_in_overtime():
 
 def test_boost_deeds_and_pads_are_those_of_the_states(crowd):
     taken = next(k for k, state in enumerate(crowd.states) if state.pads.any())
-    for frame in (0, 40, taken):
+    demolished = next(k for k, state in enumerate(crowd.states) if state.cars.demolished.any())
+    for frame in (0, 40, taken, demolished):
         state = crowd.states[frame]
         cars = state.cars
         boosting = (cars.controls[0, :, 6] > 0) & (cars.boost[0] > 0)
@@ -126,6 +127,48 @@ def test_ball_turns_as_a_body_of_the_simulator_does():
     assert np.linalg.det(rotation) == pytest.approx(1)
     assert rotation @ before.cars.forward[0, 0] == pytest.approx(states[-1].cars.forward[0, 0], abs=0.02)
     assert before.cars.forward[0, 0] != pytest.approx(states[-1].cars.forward[0, 0], abs=0.5)
+
+
+@pytest.mark.parametrize("ticks", [7, 13, 14])
+def test_clock_stands_at_nothing_when_a_match_of_other_steps_is_over(ticks):
+    recording = Recording(ticks / 120)
+    play_matches(Idle(), Idle(), "1v1", 1, [0], regular_seconds=5, overtime_seconds=0, tick_skip=ticks, show=recording)
+    ask = shown(SAID | {"regular_seconds": 5} | recording.packed())
+    assert ask(f"clock({ask('frames')} - 1)") == "0:00"
+
+
+def test_bodies_are_turned_so_that_their_right_is_right(crowd):
+    """The page's own placing, by three.js: a body's axes are forward, up and right."""
+    engine = MiniRacer()
+    engine.eval("const console = {warn() {}, error() {}}; const self = globalThis;" + ATOB)
+    for script in ("three.min.js", "match.js", "scene.js"):
+        engine.eval((PAGE / script).read_text(encoding="utf-8"))
+    engine.eval(f"const scene = {{ match: new Match({json.dumps(crowd.match)}) }}")
+    engine.eval("""
+        function axes(body, time) {
+            const object = new THREE.Object3D();
+            Scene.prototype.place.call(scene, object, body, time);
+            const of = (...axis) => new THREE.Vector3(...axis).applyQuaternion(object.quaternion).toArray();
+            return JSON.stringify([of(1, 0, 0), of(0, 1, 0), of(0, 0, 1), object.position.toArray()]);
+        }
+    """)
+    for frame in (0, 60, 200):
+        cars = crowd.states[frame].cars
+        for car in range(4):
+            found = json.loads(engine.eval(f"axes({car + 1}, {frame})"))
+            for axis, name in zip(found[:3], ("forward", "up", "right"), strict=True):
+                x, y, z = getattr(cars, name)[0, car]
+                assert axis == pytest.approx([x, z, y], abs=1e-3)
+            assert found[3] == pytest.approx(cars.position[0, car][[0, 2, 1]].tolist(), abs=0.11)
+
+
+def test_every_script_is_whole_and_every_part_of_the_page_that_it_names_is_there():
+    html = (PAGE / "page.html").read_text(encoding="utf-8")
+    for name in ("match.js", "scene.js", "player.js"):
+        text = (PAGE / name).read_text(encoding="utf-8")
+        MiniRacer().eval(f"new Function({json.dumps(text)})")  # or it is a syntax error
+        named = set(re.findall(r'\$\("([a-z-]+)"\)', text)) - {"packed"}
+        assert [part for part in named if f'id="{part}"' not in html] == []
 
 
 def test_page_needs_nothing_from_outside_and_no_name_breaks_it(crowd):

@@ -1,5 +1,7 @@
 """The watch command: a page with the match in it, opened or not, and one line for what cannot be."""
 
+import os
+import sys
 from functools import partial
 
 import pytest
@@ -17,6 +19,7 @@ def opened(monkeypatch, tmp_path):
     """Addresses that a browser was asked for; matches take three seconds."""
     asked = []
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(watch.webbrowser, "open", lambda address: asked.append(address) or len(asked) < 2)
     monkeypatch.setattr(watch, "play_matches", partial(play_matches, regular_seconds=3, overtime_seconds=2))
     return asked
@@ -33,6 +36,24 @@ def test_match_is_played_written_and_opened(opened, tmp_path, capsys):
     assert said[2].startswith("[OK] match.html (0.")
     main(["chaser", "idle", "--seed", "3"])  # its own page is written over, and no browser can be started
     assert "[WARN] No browser could be started: open" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("trouble", [OSError("no"), ValueError("quotes"), watch.webbrowser.Error("none")])
+def test_browser_that_fails_costs_a_warning(trouble, monkeypatch, capsys):
+    def fail(address):
+        raise trouble
+
+    monkeypatch.setattr(watch.webbrowser, "open", fail)
+    assert main(["idle"]) == 0
+    assert "[WARN] No browser could be started: open" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a screen")
+def test_browser_in_the_terminal_is_not_started(opened, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["idle"]) == 0
+    assert opened == []
 
 
 def test_no_open_opens_nothing(opened, tmp_path):
@@ -56,19 +77,23 @@ def test_same_seed_gives_the_same_page_and_another_seed_another(tmp_path):
         ([], "the following arguments are required: A"),
         (["nobody"], "opponent='nobody' is none of random"),
         (["idle", "nobody"], "opponent='nobody' is none of random"),
+        (["idle", ""], "opponent='' is none of random"),
+        (["x" * 300], "opponent='x+' is none of random"),
         (["idle", "--mode", "4v4"], "mode=4v4: must be one of 1v1"),
         (["idle", "--seed", "-1"], "seed=-1: must be at least 0"),
         (["idle", "--out", "missing/a.html"], "--out missing.a.html: the folder missing does not exist"),
         (["idle", "--out", "."], r"--out \.: is a folder"),
+        (["idle", "--out", os.devnull], "is a pipe or a device and no file"),
         (["idle", "--out", "homework.html"], "--out homework.html: holds something else than a page of this command"),
     ],
 )
-def test_wrong_words_are_refused_and_nothing_is_played_or_lost(arguments, message, tmp_path, monkeypatch):
+def test_wrong_words_are_refused_and_nothing_is_played_or_lost(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(watch, "play_matches", None)
     (tmp_path / "homework.html").write_text("<html>mine</html>")
     with pytest.raises(InputError, match=message):
         main(arguments)
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("homework.html", "<html>mine</html>")]
+    assert capsys.readouterr().out == ""
 
 
 def test_page_that_cannot_be_written_is_worth_trying_again(tmp_path, monkeypatch):

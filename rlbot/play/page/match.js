@@ -14,7 +14,7 @@ class Match {
     this.team = packed.team;
     this.padPlaces = packed.pad_places;
     this.stepSeconds = packed.step_seconds;
-    this.regularSeconds = packed.regular_seconds;
+    this.regularSeconds = Math.round(packed.regular_seconds / packed.step_seconds) * packed.step_seconds; // whole steps
     this.goals = packed.goals;
     this.touches = packed.touches;
     this.kickoffs = packed.kickoffs;

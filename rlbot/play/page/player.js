@@ -4,6 +4,7 @@
 const $ = (id) => document.getElementById(id);
 const JUMP_SECONDS = 5;
 const GOAL_SECONDS = 1.5; // how long a goal is called out
+const MOST_MILLISECONDS = 100; // between two pictures: a tab that nobody looks at draws none
 const SPEEDS = ["0.25", "0.5", "1", "2", "4"];
 
 const match = new Match(JSON.parse($("packed").textContent));
@@ -81,12 +82,10 @@ function setUp() {
   $("speed").addEventListener("change", () => (state.speed = Number($("speed").value)));
   $("view").addEventListener("change", () => choose($("view").value));
   document.addEventListener("keydown", onKey);
-  document.addEventListener("click", (event) => event.target.closest("button")?.blur()); // or the space bar presses it too
-  $("field").addEventListener("pointermove", (event) => {
-    if (event.buttons !== 1) return;
-    state.angle -= event.movementX / 300;
-    state.height = Math.max(0.05, Math.min(state.height + event.movementY / 300, 1.5));
-  });
+  // What was chosen by mouse gives the keys back to the match; who came by Tab stays where they are.
+  document.addEventListener("click", (event) => event.detail && event.target.closest("button")?.blur());
+  for (const id of ["speed", "view"]) $(id).addEventListener("change", () => $(id).matches(":focus-visible") || $(id).blur());
+  listenToDragging($("field"));
   $("field").addEventListener("wheel", (event) => {
     event.preventDefault();
     state.distance = Math.max(1500, Math.min(state.distance * Math.exp(event.deltaY / 1000), 20000));
@@ -96,10 +95,25 @@ function setUp() {
   choose("side");
 }
 
+function listenToDragging(field) {
+  let held = null; // the pointer that drags, and where it was
+  field.addEventListener("pointerdown", (event) => {
+    field.setPointerCapture(event.pointerId);
+    held = event;
+  });
+  field.addEventListener("pointermove", (event) => {
+    if (event.pointerId !== held?.pointerId) return;
+    state.angle -= (event.clientX - held.clientX) / 300;
+    state.height = Math.max(0.05, Math.min(state.height + (event.clientY - held.clientY) / 300, 1.5));
+    held = event;
+  });
+  for (const end of ["pointerup", "pointercancel"]) field.addEventListener(end, () => (held = null));
+}
+
 function onKey(event) {
   const jump = JUMP_SECONDS / match.stepSeconds;
   const keys = {
-    " ": () => play(!state.isPlaying),
+    " ": () => event.repeat || play(!state.isPlaying),
     ArrowLeft: () => goTo(state.time - jump),
     ArrowRight: () => goTo(state.time + jump),
     ",": () => (play(false), goTo(Math.ceil(state.time) - 1)),
@@ -108,7 +122,8 @@ function onKey(event) {
     t: () => choose("top"),
   };
   match.team.forEach((_, car) => (keys[car + 1] = () => choose(`car${car}`)));
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT" || !(event.key in keys)) return;
+  const isForItself = event.target.tagName === "SELECT" || (event.key === " " && event.target.closest("button"));
+  if (event.ctrlKey || event.metaKey || event.altKey || isForItself || !(event.key in keys)) return;
   event.preventDefault();
   keys[event.key]();
 }
@@ -140,7 +155,8 @@ function run() {
   let told = -1;
   let size = "";
   const step = (now) => {
-    if (state.isPlaying) goTo(state.time + ((now - before) / 1000) * (state.speed / match.stepSeconds));
+    const passed = Math.max(0, Math.min(now - before, MOST_MILLISECONDS)) / 1000;
+    if (state.isPlaying) goTo(state.time + passed * (state.speed / match.stepSeconds));
     if (state.isPlaying && state.time >= last) play(false);
     before = now;
     const { clientWidth, clientHeight } = $("field");

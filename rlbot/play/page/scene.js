@@ -43,6 +43,7 @@ class Scene {
   resize(width, height) {
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / height;
+    this.camera.fov = width < height ? 85 : 55; // degrees from top to bottom
     this.camera.updateProjectionMatrix();
   }
 
