@@ -22,8 +22,8 @@ from rlbot.play.report import Summary, summary
 from rlbot.play.rounds import affordable_games, play_round
 from rlbot.ppo import together
 from rlbot.ppo.module import PPO
-from rlbot.ppo.rollout import one_torch_thread
 from rlbot.runs import NUMBERED, numbered_name
+from rlbot.threads import one_thread
 
 FIRST_GUESS = 0.1, 0.5 / 300  # seconds for an arena, and for a second of a 1v1 match, until some were measured
 FIRST_SHARE = 5  # the first evaluation plays one in so many of the matches: it finds out what they cost
@@ -160,7 +160,7 @@ class Evaluation(L.Callback):
         if games == 0:
             return None
         try:
-            with torch.random.fork_rng(devices=[]), one_torch_thread():
+            with torch.random.fork_rng(devices=[]), one_thread():
                 played = self._play(trainer, module, past, mode, games)
         except _StoppedError:
             return None

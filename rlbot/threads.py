@@ -1,16 +1,22 @@
-"""Threads of torch and NumPy: what acting computes is fastest on one, and many processes share the cores."""
+"""Threads of torch and NumPy: a small network on few rows is slower on several, and they would spin beside physics."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
+
+
+@functools.cache
+def _of_numpy() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")  # looking for them takes milliseconds
 
 
 def use_one_thread() -> None:
     """In this process, from now on."""
     torch.set_num_threads(1)
-    threadpool_limits(1, user_api="blas")
+    _of_numpy().limit(limits=1)
 
 
 @contextlib.contextmanager
@@ -19,7 +25,7 @@ def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _of_numpy().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(threads)

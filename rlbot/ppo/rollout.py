@@ -6,7 +6,6 @@ Shapes: T steps, N agents (rows of the environment), D observation.
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rlbot.ppo.policy import ActionHead
+from rlbot.threads import one_thread
 
 ALIGNMENT = 64  # bytes
 
@@ -121,17 +121,6 @@ class Player(Protocol):
         ...
 
 
-class one_torch_thread(AbstractContextManager[None]):  # noqa: N801 - reads as a statement
-    """Act on one torch thread: a small network on few rows is slower on several, and they would spin beside physics."""
-
-    def __enter__(self) -> None:
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *exception: object) -> None:
-        torch.set_num_threads(self._before)
-
-
 class Collector:
     """Steps one environment with a policy; the environment goes on where the last rollout stopped.
 
@@ -188,7 +177,7 @@ class Collector:
         final_index: list[tuple[int, int]] = []
         returns: list[float] = []
         lengths: list[int] = []
-        with one_torch_thread():
+        with one_thread():
             for t in range(len(observed)):
                 each_step()
                 now = time.perf_counter()

@@ -117,7 +117,7 @@ def test_collecting_before_the_first_reset_is_an_error():
         collect(Collector(CountingEnv(1, {}, SAME_STEP)), 1)
 
 
-def test_acting_takes_one_torch_thread_and_gives_the_others_back():
+def test_acting_takes_one_thread_and_gives_the_others_back():
     torch.set_num_threads(2)
     collector, seen = opened(CountingEnv(1, {}, SAME_STEP)), []
     policy = ActorCritic(3, CategoricalHead(4), (8,))
