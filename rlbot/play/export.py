@@ -200,9 +200,8 @@ def _moved(part: str) -> str:
 
 
 def _toml(table: str, values: Mapping[str, Sequence[str]]) -> str:
-    lines = [
-        f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()
-    ]  # JSON's strings are TOML's
+    """TOML writes strings and lists of them as JSON does."""
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
     return "\n".join([f"[{table}]", *lines]) + "\n"
 
 
@@ -239,7 +238,8 @@ def main(arguments: Sequence[str]) -> int:
     agent_id = _agent_id(given.out) if SETTINGS in left else f"rlbot-lightning/{_slug(name)}_{_fingerprint(policy)}"
     policy.facts = {**policy.facts, "agent_id": agent_id}
     metadata = load(given.checkpoint).get("metadata", {})
-    origin = f"{given.checkpoint.name}, {metadata['timesteps']:,} timesteps" if metadata else given.checkpoint.name
+    trained = metadata.get("timesteps")
+    origin = f"{given.checkpoint.name}, {trained:,} timesteps" if trained is not None else given.checkpoint.name
     texts = files(name, agent_id, origin, metadata.get("username", ""))
     recorded = _recorded(policy, FrozenPolicy.load(given.checkpoint))
     try:

@@ -13,7 +13,7 @@ from rlbot.league.frozen import FrozenPolicy
 from rlbot.league.opponents import Chaser
 from rlbot.play import export
 from rlbot.play.bot import bot
-from rlbot.play.bot.client import Client
+from rlbot.play.bot.client import Client, Welcome
 from rlbot.play.bot.packets import Pads, cast, pad_order, rotation
 from rlbot.sim.state import PAD_POSITIONS
 
@@ -57,7 +57,7 @@ def test_served_bot_presses_what_the_checkpoint_would(exported, serve, blue, ora
         pressed.append(server.tick(others, phase))
     code, out, err = server.end()
     assert (code, err) == (0, "")
-    assert out.splitlines()[1] == f"[OK] Playing 1 cars of {'blue' if own < blue else 'orange'}"
+    assert out.splitlines()[1] == f"[OK] Driving 1 of {'blue' if own < blue else 'orange'}'s cars"
     assert np.array_equal(pressed, np.repeat(wanted, 8, axis=0))  # and between decisions it repeats itself
     assert len(np.unique(wanted, axis=0)) > 5
     assert np.ptp(np.array(seen_by_others)[:, 74]) == 1  # it flipped and landed on the way
@@ -92,6 +92,13 @@ def test_bot_decides_late_where_packets_are_missing_and_drives_its_own_car_where
     assert np.array_equal(server.tick(), policy(seen, np.zeros((1, 1), np.float32))[0, 0])
     assert all(pressed.any() for pressed in (first, late, again))
     assert server.end()[0] == 0
+
+
+def test_bot_that_the_match_has_no_car_for_says_so(exported, monkeypatch, capsys):
+    monkeypatch.setattr(Client, "__init__", lambda self, agent_id: None)
+    monkeypatch.setattr(Client, "join", lambda self: Welcome(flat.FieldInfo(), 2, []))
+    assert bot.play(bot.NumpyPolicy.load(exported[1]), "x/y") == 2
+    assert "no car for this bot: bot.toml's agent_id is not x/y?" in capsys.readouterr().err
 
 
 def test_bot_of_another_version_of_the_protocol_says_so(exported, monkeypatch, capsys):

@@ -87,22 +87,25 @@ def play(policy: NumpyPolicy, agent_id: str, patience: float = PATIENCE) -> int:
                 return 75
             time.sleep(0.1)
     try:
-        return _play(policy, client)
+        return _play(policy, client, agent_id)
     except InvalidFlatbuffer as error:
         print(f"[ERROR] {error}: RLBot speaks another version; try a newer rlbot-flatbuffers", file=sys.stderr)
         return 2
 
 
-def _play(policy: NumpyPolicy, client: Client) -> int:
+def _play(policy: NumpyPolicy, client: Client, agent_id: str) -> int:
     welcome = client.join()
     if welcome is None:
         return 0
+    if not welcome.cars:
+        print(f"[ERROR] the match has no car for this bot: bot.toml's agent_id is not {agent_id}?", file=sys.stderr)
+        return 2
     order = pad_order(welcome.field.boost_pads)
     if order is None:
         print("[WARN] This map has other boost pads than the standard ones: the bot counts all as ready", flush=True)
     pads = Pads(order)
     drivers = {identifier: (k, Driver(policy, pads, np.random.default_rng())) for k, identifier in welcome.cars}
-    print(f"[OK] Playing {len(drivers)} cars of {('blue', 'orange')[welcome.team]}", flush=True)
+    print(f"[OK] Driving {len(drivers)} of {('blue', 'orange')[welcome.team]}'s cars", flush=True)
 
     def drive(packet: Any) -> list[tuple[int, Any]]:
         """The server knows a car by its index; where it stands in a packet is told by its identifier."""
