@@ -29,7 +29,7 @@ def save(tmp_path):
 
     def save_as_checkpoint(**settings):
         torch.manual_seed(1)
-        module = PPO(**{"hidden_sizes": (16, 16)} | settings)
+        module = PPO(**{"hidden_sizes": (16, 16), "symmetry": "canonical", "close_up": True} | settings)
         with torch.no_grad():
             module.policy.actor[-1].weight *= 100
             for name, parameter in module.policy.actor.named_parameters():
