@@ -16,11 +16,12 @@ def test_new_content_takes_the_place_of_the_old(tmp_path):
         assert (file.read_bytes(), os.listdir(tmp_path)) == (bytes(content), ["a.txt"])
 
 
-def test_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt("full")])
+def test_full_disk_and_ctrl_c_leave_what_was_there(tmp_path, monkeypatch, error):
     file = tmp_path / "a.txt"
     file.write_bytes(b"old")
-    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
-    with pytest.raises(OSError, match="full"):
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(error))
+    with pytest.raises(type(error), match="full"):
         write_whole(file, b"new")
     assert (file.read_bytes(), os.listdir(tmp_path)) == (b"old", ["a.txt"])
 

@@ -44,8 +44,8 @@ class NumpyPolicy:
     """An opponent that acts by an exported policy; see ``rlbot.game.match.Opponent``.
 
     Args:
-        facts: plain values: ``format``, ``observation`` (D), ``tick_skip``, ``canonical``, ``close_up``, ``layers``,
-            ``layer_norm``, ``gaussian_scale`` (None for the table), ``masked``, ``deterministic``, and whatever else.
+        facts: plain values: ``format``, ``observation`` (D), ``tick_skip``, ``canonical``, ``close_up``,
+            ``gaussian_scale`` (None for the table), ``deterministic``, and whatever else.
         arrays: ``table`` (90, 8); for each layer ``weight_k`` (out, in) and ``bias_k`` (out,), with LayerNorm also
             ``gain_k`` and ``shift_k`` (out,) for each but the last; where rows are masked ``blocked`` (8, 90).
         name: for messages.
@@ -112,10 +112,11 @@ class NumpyPolicy:
         return self._masked(self._forward(seen), observations), sides
 
     def _forward(self, numbers: FloatArray) -> FloatArray:
-        last, arrays = self.facts["layers"] - 1, self.arrays
+        arrays = self.arrays
+        last = sum(name.startswith("weight_") for name in arrays) - 1
         for k in range(last + 1):
             numbers = numbers @ arrays[f"weight_{k}"].T + arrays[f"bias_{k}"]
-            if k < last and self.facts["layer_norm"]:
+            if f"gain_{k}" in arrays:
                 centred = numbers - numbers.mean(1, keepdims=True)
                 spread = np.sqrt((centred * centred).mean(1, keepdims=True) + NORM_EPSILON)
                 numbers = centred / spread * arrays[f"gain_{k}"] + arrays[f"shift_{k}"]
@@ -124,7 +125,7 @@ class NumpyPolicy:
         return numbers
 
     def _masked(self, outputs: FloatArray, observations: FloatArray) -> FloatArray:
-        if not self.facts["masked"]:
+        if "blocked" not in self.arrays:
             return outputs
         grounded = observations[:, OWN_ON_GROUND] > 0.5
         high = observations[:, OWN_POSITION][:, 2] > JUMP_MAY_HELP_BELOW

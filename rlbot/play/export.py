@@ -98,20 +98,16 @@ def numpy_policy(path: Path, deterministic: bool = False) -> NumpyPolicy:
         raise InputError(f"{path}: its policy sees {policy.view.observation_size} numbers, and a bot sees {SIZE}")
     if (tick_skip := tick_skip_of(architecture)) > MOST_TICKS:
         raise InputError(f"{path}: it decides every {tick_skip} ticks, and a bot at least every {MOST_TICKS}")
-    arrays = _arrays(policy)
     made: dict[str, Any] = {
         "format": FORMAT,
         "observation": SIZE,
         "tick_skip": tick_skip,
         "canonical": policy.view.mirror is not None,
         "close_up": policy.view.close_up,
-        "layers": sum(key.startswith("weight_") for key in arrays),
-        "layer_norm": "gain_0" in arrays,
         "gaussian_scale": policy.head.scale if isinstance(policy.head, GaussianHead) else None,
-        "masked": "blocked" in arrays,
         "deterministic": deterministic,
     }
-    return NumpyPolicy(made, arrays, str(path))
+    return NumpyPolicy(made, _arrays(policy), str(path))
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rlbot.game.observations import NUM_OPPONENTS, NUM_TEAMMATES
 from rlbot.sim.state import (
     BIG_PAD_SECONDS,
     NUM_PADS,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 ON_GROUND, JUMPING = 0, 1  # of AirState
 NEAR = 200.0  # uu: a pad of the game is the simulator's pad that lies nearer than this
-MOST_MATES, MOST_OPPONENTS = 2, 3  # that an observation has room for
 PAD_TICKS = np.where(PAD_IS_BIG, BIG_PAD_SECONDS, SMALL_PAD_SECONDS) * TICKS_PER_SECOND
 LATE = 2  # ticks that a pad may come back later than expected
 
@@ -99,8 +99,8 @@ def cast(packet: "GamePacket", own: int) -> list[int]:
     """Players that an observation of player ``own`` has room for, blue first."""
     team = packet.players[own].team
     others = [k for k in range(len(packet.players)) if k != own]
-    mates = [k for k in others if packet.players[k].team == team][:MOST_MATES]
-    opponents = [k for k in others if packet.players[k].team != team][:MOST_OPPONENTS]
+    mates = [k for k in others if packet.players[k].team == team][:NUM_TEAMMATES]
+    opponents = [k for k in others if packet.players[k].team != team][:NUM_OPPONENTS]
     return sorted([own, *mates, *opponents], key=lambda k: (packet.players[k].team != 0, k))
 
 
