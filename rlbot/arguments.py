@@ -139,6 +139,7 @@ def explain(message: str) -> str:
         text = keys + re.split(r" - Expected a <class 'NoneType'>| Given value type: ", inner)[0]
     text = re.sub(r'(Parser key "[\w.]+": )+', lambda found: ".".join(re.findall(r'"(.+?)"', found[0])) + ": ", text)
     text = re.sub(r"a <class '([\w.]+)'>", r"\1", text)
+    text = re.sub(r"(Expected NoneType - )?Invalid subclass spec given as value for type Any: ", "", text)
     text = re.sub(r" Subclass types expect one of: .*", f": {PART}", text)
     text = re.sub(
         r"'\w+' object has no attribute 'keys'|unhashable type: '\w+'|argument of type '\w+' is not iterable",
@@ -163,6 +164,8 @@ def arrange(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             if not name or not all(part.isidentifier() for part in name.split(".")):
                 raise InputError(f"--allow {name}: must be followed by the name of a module")
             allowed.append(name)
+        elif word.startswith("--data.env."):  # it may be anything, so jsonargparse knows no settings of it
+            raise InputError(f"{word.partition('=')[0]}: data.env is given as a whole, best in a YAML")
         elif word in ("--config", "-c"):
             rest.append(f"--config={given.pop(0) if given else ''}")
         else:

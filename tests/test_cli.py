@@ -325,6 +325,14 @@ def test_generated_configurations_are_taken_or_refused_in_one_line(fit, tmp_path
         refuses(fit(tmp_path, edited(tmp_path, yaml.safe_dump(settings)), f"--logdir={tmp_path / 'file' / 'run'}"))
 
 
+def test_another_environment_is_given_as_a_whole(fit, tmp_path):
+    refuses(
+        fit(tmp_path, "--data.env.init_args.num_envs=2"), "--data.env.init_args.num_envs: data.env is given as a whole"
+    )
+    lacks = "data: {env: {class_path: rlbot.ppo.rlgym.RLGymArenas}}"
+    refuses(fit(tmp_path, edited(tmp_path, lacks)), "data.env: the following arguments are required: make")
+
+
 def test_curriculum_needs_rocket_league(fit, tmp_path):
     cartpole = "data: {env: {class_path: gymnasium.make_vec, init_args: {id: CartPole-v1, num_envs: 2}}}"
     plain = f"{cartpole}\nmodel: {{symmetry: null, close_up: false}}"

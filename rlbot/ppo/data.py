@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import lightning as L  # noqa: N812
 import torch
+from gymnasium.vector import AutoresetMode
 from typing_extensions import override
 
 from rlbot.device import MOST_WORKERS, most_workers
@@ -57,7 +58,8 @@ class RolloutDataModule(L.LightningDataModule):
         act_on: workers: each acts for its own arenas on its core; learner: in batches on the learner's device, for half
             of the workers at a time: for networks that are too large for a core.
         overlap: workers collect the next rollout while this one is learned from, with weights one iteration older.
-        env: another environment instead of Rocket League: a gymnasium VectorEnv or a Stable-Baselines3 VecEnv.
+        env: another environment instead of Rocket League: a gymnasium VectorEnv or a Stable-Baselines3 VecEnv, stepped
+            in this process, or what is called with ``num_envs`` to make one, such as ``rlbot.ppo.rlgym.RLGymArenas``.
         exact_resume: start arenas anew at each save, so that a resumed run equals the uninterrupted one bit by bit.
 
     Raises:
@@ -95,9 +97,10 @@ class RolloutDataModule(L.LightningDataModule):
             wrong.append(f"num_workers={num_workers} (0 to num_envs={num_envs})")
         if num_workers is not None and num_workers > MOST_WORKERS:
             wrong.append(f"num_workers={num_workers} (at most {MOST_WORKERS} on this system)")
+        one_env = env is not None and not callable(env)
         if num_workers is None:
-            num_workers = 0 if env is not None else min(most_workers(), num_envs // ARENAS_A_WORKER)
-        if env is not None and num_workers:
+            num_workers = 0 if one_env else min(most_workers(), num_envs // ARENAS_A_WORKER)
+        if one_env and num_workers:
             wrong.append(f"num_workers={num_workers} (0: data.env runs in this process)")
         if overlap and num_workers == 0:
             wrong.append("overlap=true (needs num_workers of at least 1)")
@@ -118,7 +121,8 @@ class RolloutDataModule(L.LightningDataModule):
             "starts": starts,
             "tick_skip": tick_skip,
         }
-        self._foreign = None if env is None else as_vector_env(env)
+        self._make_foreign: MakeEnv | None = env if callable(env) else None
+        self._foreign = None if env is None else as_vector_env(env if one_env else env(1))
         self._mode = "1v1"
         self._opponent: Opponent | None = None
         self._opponent_share = 1.0
@@ -139,9 +143,14 @@ class RolloutDataModule(L.LightningDataModule):
         return self.plays_rocket_league and type(self.game["observation"]) is DefaultObservation
 
     @property
+    def _resets_at_once(self) -> bool:
+        """Whether only a breakdown makes a step invalid: NEXT_STEP has steps in which nothing is decided."""
+        return self._foreign is None or self._foreign.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP
+
+    @property
     def num_arenas(self) -> int:
         """How many environments run side by side."""
-        return self.num_envs if self._foreign is None else self._foreign.num_envs
+        return self.num_envs if self._foreign is None or self._make_foreign else self._foreign.num_envs
 
     @property
     def observation_size(self) -> int:
@@ -194,6 +203,8 @@ class RolloutDataModule(L.LightningDataModule):
 
     def _make_env(self, mode: str, opponent: Opponent | None) -> MakeEnv:
         """Makes environments of so many arenas with this run's observation, rewards, endings and starts."""
+        if (foreign := self._foreign) is not None:
+            return self._make_foreign or (lambda num_envs: foreign)
         return functools.partial(arenas, mode=mode, opponent=opponent, share=self._opponent_share, **self.game)
 
     @override
@@ -233,9 +244,10 @@ class RolloutDataModule(L.LightningDataModule):
                 here = module.trainer.precision_plugin.forward_context if self.act_on == "learner" else None
                 self._actors = Workers(acting, *sizes, act_here=here, show=module.print)
         if not self._is_open:
-            foreign = self._foreign
-            make_env = self._make_env(self._mode, self._opponent) if foreign is None else lambda num_envs: foreign
-            self._actors.open(make_env, seed_of("arenas", module.trainer.global_rank, self.timesteps))
+            self._actors.open(
+                self._make_env(self._mode, self._opponent),
+                seed_of("arenas", module.trainer.global_rank, self.timesteps),
+            )
             self._is_open = True
         return self._actors
 
@@ -262,7 +274,7 @@ class RolloutDataModule(L.LightningDataModule):
             timesteps=len(batch["advantages"]),
             collect_seconds=waited,
             seconds=rollout.report.seconds,
-            faulty_steps=int((~rollout.valid).sum()) if self.plays_rocket_league else 0,
+            faulty_steps=int((~rollout.valid).sum()) if self._resets_at_once else 0,
             episode_returns=rollout.report.episode_returns,
             episode_steps=rollout.report.episode_steps,
             statistics=rollout.report.statistics,
