@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import pickle
+import random
 import signal
 import subprocess
 import time
@@ -228,13 +229,16 @@ class KilledInSave:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("count", "share"), [(2, 0.0), (3, 0.3), (4, 0.6), (5, 0.99), (3, 1.0)])
-def test_run_killed_in_a_save_resumes_at_the_save_before(fit, start, tmp_path, count, share):
-    process = start(tmp_path, "--timesteps=1000", before=KilledInSave(count, share))
-    process.join(60)
-    checkpoints = tmp_path / "run" / "checkpoints"
-    assert (process.exitcode, len(list(checkpoints.glob("*.tmp")))) == (-signal.SIGKILL, 1)
-    assert load(checkpoints / "last.ckpt")["metadata"]["timesteps"] == 64 * (count - 1)
-    run = fit(tmp_path, "--ckpt_path=last", "--timesteps=384", "--checkpoint.keep=9")
-    assert (run.code, run.numbered) == (0, [64, 128, 192, 256, 320, 384])
+def test_run_killed_in_save_after_save_loses_that_save_and_nothing_else(fit, start, tmp_path):
+    checkpoints, draw, saved = tmp_path / "run" / "checkpoints", random.Random(0), 0
+    for kill in range(20):
+        count, share = draw.choice([2, 3]), draw.choice([0.0, draw.random(), draw.random(), 1.0])
+        goes_on = ["--ckpt_path=last"] if kill else []
+        process = start(tmp_path, "--timesteps=100000", *goes_on, before=KilledInSave(count, share))
+        process.join(60)
+        saved += 64 * (count - 1)
+        assert (process.exitcode, len(list(checkpoints.glob("*.tmp")))) == (-signal.SIGKILL, 1)
+        assert load(checkpoints / "last.ckpt")["metadata"]["timesteps"] == saved
+    run = fit(tmp_path, "--ckpt_path=last", f"--timesteps={saved + 128}", "--checkpoint.keep=2")
+    assert (run.code, run.numbered[-2:]) == (0, [saved + 64, saved + 128])
     assert not list(checkpoints.glob("*.tmp"))
