@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from typing_extensions import override
 
 from rlbot.device import MOST_WORKERS, most_workers
+from rlbot.errors import InputError
 from rlbot.game.endings import Ending
 from rlbot.game.env import ACTION_SPACE
 from rlbot.game.match import Opponent
@@ -59,7 +60,7 @@ class RolloutDataModule(L.LightningDataModule):
             of the workers at a time: for networks that are too large for a core.
         overlap: workers collect the next rollout while this one is learned from, with weights one iteration older.
         env: another environment instead of Rocket League: a gymnasium VectorEnv or a Stable-Baselines3 VecEnv, stepped
-            in this process, or what is called with ``num_envs`` to make one, such as ``rlbot.ppo.rlgym.RLGymArenas``.
+            in this process, or what makes VectorEnvs of so many arenas, such as ``rlbot.ppo.rlgym.RLGymArenas``.
         exact_resume: start arenas anew at each save, so that a resumed run equals the uninterrupted one bit by bit.
 
     Raises:
@@ -99,7 +100,7 @@ class RolloutDataModule(L.LightningDataModule):
             wrong.append(f"num_workers={num_workers} (at most {MOST_WORKERS} on this system)")
         one_env = env is not None and not callable(env)
         if num_workers is None:
-            num_workers = 0 if one_env else min(most_workers(), num_envs // ARENAS_A_WORKER)
+            num_workers = 0 if one_env else min(most_workers(), num_envs // (1 if env else ARENAS_A_WORKER))
         if one_env and num_workers:
             wrong.append(f"num_workers={num_workers} (0: data.env runs in this process)")
         if overlap and num_workers == 0:
@@ -108,6 +109,8 @@ class RolloutDataModule(L.LightningDataModule):
             wrong.append("act_on=learner (needs num_workers of at least 1, and overlap=false)")
         if overlap and exact_resume:
             wrong.append("overlap=true (a run with exact_resume=true cannot save a rollout under way)")
+        if exact_resume and callable(env):
+            wrong.append("exact_resume=true (not with arenas that data.env makes: they cannot be set to a seed)")
         if wrong:
             raise ValueError(f"data: {'; '.join(wrong)}")
         self.num_workers, self.act_on, self.overlap = num_workers, act_on, overlap
@@ -122,7 +125,7 @@ class RolloutDataModule(L.LightningDataModule):
             "tick_skip": tick_skip,
         }
         self._make_foreign: MakeEnv | None = env if callable(env) else None
-        self._foreign = None if env is None else as_vector_env(env if one_env else env(1))
+        self._foreign = None if env is None else as_vector_env(env if one_env else _one_of(env))
         self._mode = "1v1"
         self._opponent: Opponent | None = None
         self._opponent_share = 1.0
@@ -319,3 +322,13 @@ class RolloutDataModule(L.LightningDataModule):
     @override
     def on_exception(self, exception: BaseException) -> None:
         self._shut()
+
+
+def _one_of(make: MakeEnv) -> Any:
+    """One arena, to see what its agents see and do; an error in it is no bad setting."""
+    try:
+        return make(1)
+    except InputError:
+        raise
+    except Exception as error:
+        raise RuntimeError(f"data.env failed: {error}") from error

@@ -75,5 +75,5 @@ def judge_faults(num_faults: int, num_steps: int, rollout: Rollout, folder: str 
         torch.save({"observations": observations, "actions": actions}, dump)
     raise BrokenPhysicsError(
         f"the physics gave NaN in {num_faults} of {num_steps} timesteps; what the cars saw and did then is in {dump}: "
-        "look at data.starts first, bodies put into one place are the usual cause"
+        "look at data.starts (or data.env) first, bodies put into one place are the usual cause"
     )

@@ -40,16 +40,17 @@ class RLGymArenas:
 class RLGymVectorEnv(VectorEnv[Any, Any, Any]):
     """Steps RLGym environments one after the other; every agent of each is a row.
 
-    Where an agent's episode ends, those of its whole arena end, and the arena is reset at once (SAME_STEP). A step that
-    gave an agent anything but finite numbers is marked in ``infos["faulty"]`` (rows,), and its arena is made anew.
+    Where an agent's episode ends, those of its whole arena end, and the arena is reset at once (SAME_STEP). A step
+    after which an agent saw anything but finite numbers ends them too, marked in ``infos["faulty"]`` (rows,).
+    Continuous actions are clipped to their space.
 
     Args:
         make: called without arguments for each arena, gives an ``rlgym.api.RLGym``.
         num_envs: arenas; the env's own ``num_envs`` counts rows.
 
     Raises:
-        InputError: no RLGym environment, observations that are not rows of one length, or actions of another kind than
-            RLGym's ``("discrete", n)`` and ``("real", n)`` or a Gymnasium space.
+        InputError: no RLGym environment, observations that are not rows of one length, another number of agents after a
+            reset, a reward that is no number, or actions of another kind than RLGym's discrete and continuous ones.
     """
 
     def __init__(self, make: Callable[[], Any], num_envs: int) -> None:
@@ -83,26 +84,25 @@ class RLGymVectorEnv(VectorEnv[Any, Any, Any]):
 
     def step(self, actions: NDArray[Any]) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """The five values, (rows, ...); ``final_obs`` (rows, D) has the old episode's last where one ended."""
+        if isinstance(space := self.single_action_space, Box):
+            actions = np.clip(actions, space.low, space.high)
         chosen = np.asarray(actions).reshape(self.num_envs, -1)  # RLGym's table is asked by arrays of one number
         moments = [self._step(i, chosen[rows]) for i, rows in enumerate(self._rows)]
         observations, rewards, terminated, truncated = (np.concatenate(part) for part in zip(*moments, strict=True))
-        broken = ~(np.isfinite(observations).all(axis=1) & np.isfinite(rewards))
+        broken = ~np.isfinite(observations).all(axis=1)
         faulty, over = self._whole_arenas(broken), self._whole_arenas(broken | terminated | truncated)
-        infos: dict[str, Any] = {}
+        if not np.isfinite(rewards[~faulty]).all():
+            raise InputError("RLGym's reward function gave a reward that is NaN or infinite")
+        observations[faulty], rewards[faulty], terminated[faulty] = 0, 0, False
+        infos: dict[str, Any] = {"faulty": faulty} if faulty.any() else {}
         following = observations
         if over.any():
-            infos = {"final_obs": observations, "_final_obs": over}
+            infos |= {"final_obs": observations, "_final_obs": over}
             following = observations.copy()
-        if faulty.any():
-            infos["faulty"] = faulty
         for i, rows in enumerate(self._rows):
-            if faulty[rows].any():
-                self._arenas[i].close()
-                self._arenas[i] = self._new()
             if over[rows].any():
                 following[rows] = self._begin(i)
-        terminated &= ~faulty
-        return following, np.where(faulty, np.float32(0), rewards), terminated, over & ~terminated, infos
+        return following, rewards, terminated, over & ~terminated, infos
 
     def close(self, **kwargs: Any) -> None:
         """Close every arena."""
@@ -117,21 +117,25 @@ class RLGymVectorEnv(VectorEnv[Any, Any, Any]):
         arena = self._make()
         if not all(hasattr(arena, name) for name in ("agents", "action_space", "reset", "step")):
             name = getattr(self._make, "__name__", self._make)
-            raise InputError(f"data.env make={name} gave {type(arena).__name__}, not an RLGym environment")
+            raise InputError(
+                f"data.env make={name} gave {type(arena).__name__}: it must return the RLGym(...) itself, in no wrapper"
+            )
         return arena
 
     def _begin(self, i: int) -> NDArray[np.float32]:
         """Reset an arena: observations (K, D), with as many agents as it had."""
         arena, known = self._arenas[i], self._agents[i]
         seen = arena.reset()
-        agents = list(arena.agents)
+        agents = self._agents[i] = list(arena.agents)
         if known and len(agents) != len(known):
             raise InputError(
-                f"an RLGym arena of {len(known)} agents was reset with {len(agents)}: let data.env make draw how many "
-                "there are, not its state mutator"
+                f"an RLGym arena of {len(known)} agents was reset with {len(agents)}: its state mutator must always "
+                "give it the same number of cars"
             )
-        self._agents[i] = agents
-        return self._stacked(seen, agents)
+        observations = self._stacked(seen, agents)
+        if not np.isfinite(observations).all():
+            raise InputError("RLGym's observations hold NaN or infinity after a reset")
+        return observations
 
     def _step(self, i: int, actions: NDArray[Any]) -> Moment:
         agents = self._agents[i]
@@ -157,13 +161,13 @@ class RLGymVectorEnv(VectorEnv[Any, Any, Any]):
 
 
 def _space(space: Any) -> Space[Any]:
-    """Of RLGym's ``("discrete", n)``, ``("real", n)``, or what is a Gymnasium space already."""
+    """Of RLGym's ``("discrete", n)``, ``("real", n)`` or ``(n, "continuous")``, or a Gymnasium space as it is."""
     if isinstance(space, Space):
         return space
     if isinstance(space, tuple) and len(space) == 2:
-        kind, size = space
+        kind, size = space if isinstance(space[0], str) else space[::-1]
         if kind == "discrete":
             return Discrete(int(size))
-        if kind == "real":
+        if kind in ("real", "continuous"):
             return Box(-1, 1, (int(size),))
-    raise InputError(f"RLGym's action space {space!r} is none of ('discrete', n), ('real', n) and Gymnasium's")
+    raise InputError(f"RLGym's action space {space!r} is neither ('discrete', n) nor ('real', n) nor a Gymnasium space")

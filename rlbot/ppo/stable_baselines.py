@@ -61,5 +61,8 @@ def as_vector_env(env: Any) -> VectorEnv[Any, Any, Any]:
     if hasattr(env, "step_wait") and hasattr(env, "observation_space") and not isinstance(env, VectorEnv):
         return VecEnvAdapter(env)
     if not isinstance(env, VectorEnv):
-        raise ValueError(f"data.env is {type(env).__name__}, neither a gymnasium VectorEnv nor a VecEnv")
+        raise ValueError(
+            f"data.env is {type(env).__name__}, neither a gymnasium VectorEnv nor a VecEnv; an RLGym is made by "
+            "rlbot.ppo.rlgym.RLGymArenas"
+        )
     return env

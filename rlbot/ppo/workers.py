@@ -28,7 +28,7 @@ from rlbot.ppo.rollout import Report, Rollout, allocate, rollout_bytes
 from rlbot.ppo.work import noise
 from rlbot.ppo.worker import Worker
 
-MAX_CARS = 6  # of an arena
+MAX_CARS = 16  # of an arena, which may be somebody else's
 OPEN_SECONDS = 300.0  # for starting a process and building its arenas
 STUCK_SECONDS = 20.0  # without a single step
 MAX_REPLACED = 3  # workers in a row
@@ -98,6 +98,8 @@ class Workers(Actors):
             self._send_env(worker, seed)
         counts, kinds = zip(*self._answers(OPEN_SECONDS), strict=True)
         ends = np.cumsum(counts).tolist()
+        if ends[-1] > sum(self._shares) * MAX_CARS:
+            raise InputError(f"{ends[-1]} agents in {sum(self._shares)} arenas: there may be {MAX_CARS} in each")
         self._agents = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
         self.num_agents, self.kind = ends[-1], kinds[0]
 

@@ -112,10 +112,18 @@ def test_shuffling_keeps_the_parts_of_a_sample_together():
 
 
 def test_faulty_steps_reach_no_minibatch():
-    notes = fit(counting_ppo(), seven_agents(endings=SEVEN))
+    data = seven_agents(endings=SEVEN)
+    notes = fit(counting_ppo(), data)
     rows = torch.cat([batch["observations"] for batches in notes.batches for batch in batches])
     steps_of_two = rows[rows[:, 0] == 2, 2]
     assert steps_of_two.unique().tolist() == [0, 1, 2]  # the step from 3 to 4 is the faulty one
+    assert data.num_faults == (3 * 43 + 19 + 1) // 4  # steps of its five iterations, every fourth
+
+
+def test_step_that_only_resets_is_no_fault():
+    data = seven_agents(endings={0: (5, "truncated")}, mode=AutoresetMode.NEXT_STEP)
+    fit(counting_ppo(), data)
+    assert data.num_faults == 0
 
 
 # The order of collecting and learning.

@@ -88,7 +88,7 @@ class Arena:
     def __init__(self, num_agents=2, space=("discrete", 5)):
         self.number, self.num_agents, self.space = next(self.numbers), num_agents, space
         self.episode, self.ends, self.asked, self.closed, self.size = -1, {}, [], False, 4
-        self.bad = np.float64(0)
+        self.bad, self.heals, self.pays = np.float64(0), False, 10.0
 
     @property
     def agents(self):
@@ -105,6 +105,7 @@ class Arena:
 
     def reset(self):
         self.episode, self.step_number = self.episode + 1, 0
+        self.bad = np.float64(0) if self.heals else self.bad
         return self._seen()
 
     def step(self, actions):
@@ -112,7 +113,7 @@ class Arena:
         self.step_number += 1
         ends = self.ends.get((self.episode, self.step_number), {})
         flags = [{agent: kind in ends.get(agent, "") for agent in self.agents} for kind in ("terminated", "truncated")]
-        return self._seen(), {agent: 10.0 * k for k, agent in enumerate(self.agents)}, *flags
+        return self._seen(), {agent: self.pays * k for k, agent in enumerate(self.agents)}, *flags
 
     def close(self):
         self.closed = True
@@ -173,38 +174,48 @@ def test_an_agent_that_is_both_terminated_and_truncated_is_terminated(made):
     assert (terminated.tolist(), truncated.tolist()) == ([True], [False])
 
 
-def test_an_arena_that_gives_no_numbers_is_made_anew_and_its_step_is_marked(made):
+def test_a_step_after_which_anything_but_numbers_is_seen_is_marked_and_ends_the_episode(made):
     envs = made.env(2, 2)
     made[1].bad, made[1].ends = np.nan, {(0, 1): {"car-0": "terminated"}}
+    made[1].heals = True
     following, rewards, terminated, truncated, infos = envs.step(np.zeros(4, int))
-    assert infos["faulty"].tolist() == truncated.tolist() == [False, False, True, True]
+    assert infos["faulty"].tolist() == truncated.tolist() == infos["_final_obs"].tolist() == [False, False, True, True]
     assert not terminated.any()
     assert rewards.tolist() == [0, 10, 0, 0]
-    assert made[1].closed
-    assert following.tolist() == [[0, 0, 0, 1], [0, 1, 0, 1], [2, 0, 0, 0], [2, 1, 0, 0]]
-    following, *_, infos = envs.step(np.zeros(4, int))
-    assert following[2:].tolist() == [[2, 0, 0, 1], [2, 1, 0, 1]]
-    assert infos == {}
+    assert infos["final_obs"].tolist() == [[0, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert following.tolist() == [[0, 0, 0, 1], [0, 1, 0, 1], [1, 0, 1, 0], [1, 1, 1, 0]]
+    assert envs.step(np.zeros(4, int))[4] == {}
+    made[1].bad, made[1].heals = np.nan, False
+    with pytest.raises(InputError, match="NaN or infinity after a reset"):
+        envs.step(np.zeros(4, int))
+
+
+def test_a_reward_that_is_no_number_is_the_users_fault(made):
+    envs = made.env(2)
+    made[0].pays = np.inf
+    with pytest.raises(InputError, match="reward that is NaN or infinite"):
+        envs.step(np.zeros(2, int))
 
 
 @pytest.mark.parametrize(
-    ("given", "space", "asked"),
+    ("given", "space", "chosen", "asked"),
     [
-        (("real", 8), Box(-1, 1, (8,)), np.arange(8)),
-        (Discrete(3), Discrete(3), np.array([1])),
+        (("real", 3), Box(-1, 1, (3,)), [-2.0, 0.5, 7.0], [-1.0, 0.5, 1.0]),
+        ((3.0, "continuous"), Box(-1, 1, (3,)), [-2.0, 0.5, 7.0], [-1.0, 0.5, 1.0]),
+        (Discrete(3), Discrete(3), [1], [1]),
     ],
 )
-def test_action_spaces_of_rlgym_and_of_gymnasium(made, given, space, asked):
+def test_action_spaces_of_rlgym_and_of_gymnasium(made, given, space, chosen, asked):
     envs = made.env(1, space=given)
     assert envs.single_action_space == space
-    envs.step(asked[None])
-    assert np.array_equal(made[0].asked[0]["car-0"], asked)
+    envs.step(np.array([chosen]))
+    assert made[0].asked[0]["car-0"].tolist() == asked
 
 
 def test_what_cannot_be_used_is_refused_in_one_line(made):
-    with pytest.raises(InputError, match=r"data.env make=dict gave dict, not an RLGym environment"):
+    with pytest.raises(InputError, match=r"make=dict gave dict: it must return the RLGym\(...\) itself"):
         RLGymArenas(dict)(1)
-    with pytest.raises(InputError, match=r"action space \('what', 3\) is none of"):
+    with pytest.raises(InputError, match=r"action space \('what', 3\) is neither"):
         made.env(1, space=("what", 3))
     with pytest.raises(InputError, match="without agents"):
         made.env(0)
