@@ -28,6 +28,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("recipes", nargs="+", metavar="NAME=FILE[,FILE]", help="what to compare")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one training each")
     parser.add_argument("--timesteps", type=int, default=5_000_000, help="of each training")
+    further = ("FILE[,FILE]", "TIMESTEPS")
+    parser.add_argument("--then", nargs=2, metavar=further, help="go on to so many with these files on top")
     parser.add_argument("--games", type=int, default=200, help="whole matches against each opponent")
     parser.add_argument("--opponents", nargs="*", default=OPPONENTS, help="of whole matches, beside --reference")
     parser.add_argument("--reference", metavar="CHECKPOINT", help="another opponent of all")
@@ -85,6 +87,8 @@ def _check(given: argparse.Namespace) -> None:
     """Before hours are spent."""
     numbers = {"games": (given.games, 2), "parallel": (given.parallel, 1), "workers": (given.workers, 1)}
     numbers |= {"timesteps": (given.timesteps, 1), "seeds": (min(given.seeds), 0)}
+    if given.then is not None and (not given.then[1].isdecimal() or int(given.then[1]) <= given.timesteps):
+        raise InputError(f"--then {' '.join(given.then)}: must end after --timesteps {given.timesteps}")
     for option, (value, least) in numbers.items():
         if value < least:
             raise InputError(f"--{option} {value}: must be at least {least}")
@@ -101,6 +105,13 @@ def _check(given: argparse.Namespace) -> None:
         check_writable("out", given.out.with_name(given.out.name + suffix))
 
 
+def _training(
+    given: argparse.Namespace, folder: Path, files: Sequence[str], end: int, seed: int, after: Training | None = None
+) -> Training:
+    words = ["--timesteps", str(end), "--seed_everything", str(seed), *given.train]
+    return Training(folder, files, words, after)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Train, play, write; the exit code.
 
@@ -113,16 +124,22 @@ def main(arguments: Sequence[str]) -> int:
     recipes = _recipes(given.recipes)
     opponents = _opponents(given.opponents, given.reference)
     _check(given)
-    words = ["--timesteps", str(given.timesteps), "--seed_everything"]
+    ends = [given.timesteps]
     trainings = {
-        (name, seed): Training(given.logs / name / f"seed_{seed}", files, [*words, str(seed), *given.train])
+        (name, seed): _training(given, given.logs / name / f"seed_{seed}", files, given.timesteps, seed)
         for seed in given.seeds
         for name, files in recipes.items()
     }
+    if given.then is not None:
+        further, end = given.then[0].split(","), int(given.then[1])
+        ends.append(end)
+        for (name, seed), first in trainings.items():
+            folder = first.folder.with_name(f"{first.folder.name}_then")
+            trainings[name, seed] = _training(given, folder, [*recipes[name], *further], end, seed, first)
     train_all(list(trainings.values()), given.parallel)
     results: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in recipes}
     for (name, seed), training in trainings.items():
-        results[name][str(seed)] = judge(training, opponents, given.timesteps, given.games, given.workers)
+        results[name][str(seed)] = judge(training, opponents, ends, given.games, given.workers)
     texts = {".json": json.dumps(results) + "\n", ".md": table(results) + "\n"}
     print(texts[".md"], end="", flush=True)
     for suffix, text in texts.items():

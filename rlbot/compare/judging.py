@@ -20,10 +20,10 @@ WINDOW = 5  # iterations a curve is averaged over before it is judged
 Curve = Sequence[tuple[int, float]]  # (timesteps, value) of each iteration
 
 
-def curves(run: Path) -> dict[str, Curve]:
-    """Of a run's folder, by tag."""
-    logged = scalars(run)
-    return {tag: [(event.step, event.value) for event in logged[tag]] for tag in CURVES}
+def curves(*runs: Path) -> dict[str, Curve]:
+    """Of the folders of runs that go on from one another, by tag."""
+    logged = [scalars(run) for run in runs]
+    return {tag: [(event.step, event.value) for part in logged for event in part[tag]] for tag in CURVES}
 
 
 def first_reached(curve: Curve, mark: float) -> int | None:
@@ -63,20 +63,22 @@ def play(training: Training, name: str, opponent: str, games: int, workers: int)
     return found
 
 
-def judge(training: Training, opponents: Mapping[str, str], timesteps: int, games: int, workers: int) -> dict[str, Any]:
+def judge(
+    training: Training, opponents: Mapping[str, str], ends: Sequence[int], games: int, workers: int
+) -> dict[str, Any]:
     """The figures by which recipes are compared, and the curves.
 
     Args:
         training: that is done.
         opponents: of whole matches, by the names they have in the figures.
-        timesteps: at which touches are read, besides ``MARKS``.
+        ends: timesteps of its runs' ends, at which touches are read besides ``MARKS``.
         games: against each opponent.
         workers: processes that play.
     """
-    its_curves = curves(training.run)
+    its_curves = curves(*training.runs)
     touches = its_curves[TOUCHES]
     found: dict[str, Any] = {"timesteps_to_10_touches": first_reached(touches, ENOUGH_TOUCHES)}
-    found |= {f"touches_at_{mark}": at(touches, mark) for mark in (*MARKS, timesteps)}
+    found |= {f"touches_at_{mark}": at(touches, mark) for mark in (*MARKS, *ends)}
     for name, opponent in opponents.items():
         played = play(training, name, opponent, games, workers)
         goals = played["goals_for"] + played["goals_against"]

@@ -69,17 +69,25 @@ class Training:
         folder: of this training, and of what is played with it.
         files: YAML files that stack on configs/base.yaml.
         words: of the train command, after the files.
+        after: the training whose last checkpoint this one goes on from; trained first.
     """
 
-    def __init__(self, folder: Path, files: Sequence[str], words: Sequence[str]) -> None:
-        self.folder = folder
+    def __init__(
+        self, folder: Path, files: Sequence[str], words: Sequence[str], after: "Training | None" = None
+    ) -> None:
+        self.folder, self._after = folder, after
         stacked = [word for file in (ROOT / "configs" / "base.yaml", *files) for word in ("--config", str(file))]
-        self._words = [*stacked, *words]
+        self._words = [*stacked, *words, *(("--ckpt_path", str(after.checkpoint)) if after else ())]
 
     @property
     def run(self) -> Path:
         """The run's own folder."""
         return self.folder / "run"
+
+    @property
+    def runs(self) -> list[Path]:
+        """The folders of all runs that led here, the first one first."""
+        return [*(self._after.runs if self._after else ()), self.run]
 
     @property
     def checkpoint(self) -> Path:
@@ -104,6 +112,8 @@ class Training:
         Raises:
             InputError: the folder holds something else than this training, or a file of the recipe cannot be read.
         """
+        if self._after is not None:
+            self._after.is_done()  # is its folder its own?
         what, begun, done = self._what(), self.folder / "training", self.folder / "trained"
         if not any(self.folder.rglob("*.ckpt")):
             return False
@@ -119,6 +129,8 @@ class Training:
         """Through the real command; what is trained already is left alone, and what was begun goes on."""
         if self.is_done():
             return
+        if self._after is not None:
+            self._after.train()
         words, begun = list(self._words), self.folder / "training"
         if any(self.checkpoint.parent.glob("*.ckpt")):
             words += ["--ckpt_path", "last"]  # wins over one to begin with

@@ -60,7 +60,7 @@ class Commands:
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     replaced = Commands(tmp_path)
     monkeypatch.setattr(calls, "call", replaced)
-    monkeypatch.setattr(judging, "curves", lambda run: {tag: [(64, 1.0)] for tag in judging.CURVES})
+    monkeypatch.setattr(judging, "curves", lambda *runs: {tag: [(64, 1.0)] for tag in judging.CURVES})
     return replaced
 
 

@@ -57,6 +57,36 @@ def test_each_recipe_is_trained_and_judged_with_each_seed(commands, tmp_path):
     assert ["0.75 (0.75 to 0.75)" in row for row in rows] == [True, True]
 
 
+def test_trainings_go_on_with_further_files_from_where_each_ended(commands, tmp_path):
+    (tmp_path / "longer.yaml").write_text("model: {gamma: 0.8}", encoding="utf-8")
+    then = ["--then", str(tmp_path / "longer.yaml"), "640"]
+    assert commands.compare(*then) == ["train", "train", "evaluate"]
+    first, second, played = commands.calls
+    assert second.count("--config") == first.count("--config") + 1
+    words = dict(itertools.pairwise(second))
+    assert words["--config"] == str(tmp_path / "longer.yaml")
+    assert (words["--timesteps"], words["--seed_everything"]) == ("640", "3")
+    assert words["--ckpt_path"] == str(commands.seed / "run" / "checkpoints" / "last.ckpt")
+    last = str(commands.seed.with_name("seed_3_then") / "run" / "checkpoints" / "last.ckpt")
+    assert (words["--logdir"], played[1]) == (str(Path(last).parents[1]), last)
+    assert commands.compare(*then) == []
+    assert commands.compare() == ["evaluate"]  # of the first, which is there
+    (commands.seed / "run" / "checkpoints" / "last.ckpt").write_text("another")
+    with pytest.raises(InputError, match="seed_3_then: holds another training"):
+        commands.compare(*then)
+
+
+def test_trainings_that_go_on_are_drawn_as_one(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    (tmp_path / "longer.yaml").write_text("save_interval: 64", encoding="utf-8")
+    words = [f"tiny={tmp_path / 'tiny.yaml'}", "--seeds", "3", "--timesteps", "128", "--games", "2", "--workers", "1"]
+    words += ["--then", str(tmp_path / "longer.yaml"), "256", "--opponents", "idle"]
+    assert main([*words, "--logs", str(tmp_path / "logs"), "--out", str(tmp_path / "found")]) == 0
+    found = json.loads((tmp_path / "found.json").read_text())["tiny"]["3"]
+    assert [step for step, _ in found["curves"]["game/goals_per_minute"]] == [64, 128, 192, 256]
+    assert {"touches_at_128", "touches_at_256"} <= found.keys()
+
+
 def test_name_of_what_is_written_keeps_its_dots(commands, tmp_path):
     commands.compare()
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
@@ -71,6 +101,8 @@ def test_name_of_what_is_written_keeps_its_dots(commands, tmp_path):
         (["--parallel", "0"], "--parallel 0: must be at least 1"),
         (["--workers", "0"], "--workers 0: must be at least 1"),
         (["--timesteps", "0"], "--timesteps 0: must be at least 1"),
+        (["--then", "longer.yaml", "320"], "--then longer.yaml 320: must end after --timesteps 320"),
+        (["--then", "longer.yaml", "many"], "--then longer.yaml many: must end after --timesteps 320"),
         (["--seeds", "1", "-1"], "--seeds -1: must be at least 0"),
         (["--opponents", "idel"], "opponent='idel' is none of random, idle"),
         (["--reference", "no.ckpt"], "opponent='no.ckpt' is none of random, idle"),
