@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import pytest
 
 from rlbot.__main__ import ROOT
@@ -37,10 +36,17 @@ def test_readme_names_every_term_and_every_opening_position(base, module):
 
 def test_opening_positions_of_the_readme_train(fit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    team, rng = np.array([0, 1]), np.random.default_rng(0)
-    saved_starts.save_starts("my_positions.npz", team, [starts.RandomStart()(rng, team)])
+    exec(block("python", "save_starts("), {})
     (tmp_path / "mine.yaml").write_text(block("yaml", "SavedStart"), encoding="utf-8")
     assert fit(tmp_path, "--config=mine.yaml").code == 0
+
+
+def test_guests_of_the_readme_play(fit, tmp_path):
+    (tmp_path / "mine.yaml").write_text(block("yaml", "guests:"), encoding="utf-8")
+    short = "--data.endings=[{class_path: rlbot.game.endings.Clock, init_args: {seconds: 0.2}}]"
+    run = fit(tmp_path, f"--config={tmp_path / 'mine.yaml'}", "--data.num_envs=20", "--timesteps=640", short)
+    assert run.code == 0
+    assert {"chaser", "goalie"} <= run.load()["callbacks"]["Curriculum"]["pool"]["results"].keys()
 
 
 def test_own_callback_of_the_readme_runs(fit, tmp_path, monkeypatch):

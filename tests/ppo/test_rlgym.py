@@ -1,5 +1,6 @@
 """Environments of RLGym v2's parts: a stand-in that counts, and the real ones, which are fetched for this."""
 
+import re
 import subprocess
 import sys
 from itertools import count
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
+from rlbot.__main__ import ROOT
 from rlbot.errors import InputError
 from rlbot.ppo.rlgym import RLGymArenas, RLGymVectorEnv
 from rlbot.sim.meshes import REQUIREMENT
 
-MY_ENV = """
+MY_BOT = """
 from rlgym.api import RLGym
 from rlgym.rocket_league.action_parsers import LookupTableAction, RepeatAction
 from rlgym.rocket_league.done_conditions import GoalCondition, NoTouchTimeoutCondition
@@ -34,18 +36,18 @@ def build():  # of two cars: with more RocketSim visits them in an order that is
     )
 """
 BY_HAND = """
-import my_env, numpy as np, random
+import my_bot, numpy as np, random
 from rlbot.ppo.rlgym import RLGymVectorEnv
 
 actions = np.random.default_rng(1).integers(0, 90, (40, 4))
-envs = RLGymVectorEnv(my_env.build, 2)
+envs = RLGymVectorEnv(my_bot.build, 2)
 envs.reset(seed=5)
 again = [envs.step(row)[0] for row in actions]
 envs.reset(seed=5)
 found = [envs.step(row) for row in actions]
 assert np.array_equal(again, [step[0] for step in found])
 
-arenas = [my_env.build(), my_env.build()]
+arenas = [my_bot.build(), my_bot.build()]
 random.seed(5)
 for arena in arenas:
     arena.reset()
@@ -64,19 +66,6 @@ for row, (following, rewards, terminated, truncated, infos) in zip(actions, foun
         assert np.array_equal(following[mine], np.float32([seen[a] for a in agents]))
 assert 2 <= ended < 10
 print(envs.single_observation_space.shape, envs.single_action_space, envs.num_envs)
-"""
-MY_YAML = """
-total_timesteps: 96
-model:
-  {hidden_sizes: [8], head: {class_path: rlbot.ppo.policy.CategoricalHead, init_args: {num_actions: 90}},
-   half_life: null, gamma: 0.99, symmetry: null, close_up: false}
-data:
-  env: {class_path: rlbot.ppo.rlgym.RLGymArenas, init_args: {make: my_env.build}}
-  num_envs: 3
-  num_workers: 2
-  batch_size: 48
-  minibatch_size: 24
-curriculum: {stages: []}
 """
 
 
@@ -230,12 +219,14 @@ def test_what_cannot_be_used_is_refused_in_one_line(made):
 
 @pytest.fixture(scope="module")
 def with_rlgym(tmp_path_factory):
-    """A folder with ``my_env.py`` and ``mine.yaml``, and the environment variable that lets RLGym be imported."""
+    """A folder with ``my_bot.py`` and the README's ``mine.yaml``, and the environment variable to find RLGym by."""
     folder = tmp_path_factory.mktemp("rlgym")
     packages = ["--no-deps", "--target", str(folder / "packages"), "rlgym-api==2.0.0", REQUIREMENT]
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *packages], check=True, timeout=300)
-    (folder / "my_env.py").write_text(MY_ENV)
-    (folder / "mine.yaml").write_text(MY_YAML)
+    (folder / "my_bot.py").write_text(MY_BOT)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (mine,) = (text for text in re.findall("```yaml\n(.*?)```", readme, flags=re.DOTALL) if "RLGymArenas" in text)
+    (folder / "mine.yaml").write_text(mine)
     return folder, {"PYTHONPATH": str(folder / "packages")}
 
 
@@ -246,9 +237,11 @@ def test_real_parts_give_what_they_give_by_themselves(train, with_rlgym):
     assert done.out.endswith("(92,) Discrete(90) 4\n")
 
 
-def test_real_parts_train_in_worker_processes(train, with_rlgym):
+def test_what_the_readme_says_trains_real_parts_in_worker_processes(train, with_rlgym):
     folder, environment = with_rlgym
-    run = train(folder, "--config=configs/base.yaml", "--config=mine.yaml", "--allow=my_env", **environment)
+    sizes = ("--timesteps=96", "--data.batch_size=48", "--data.minibatch_size=24", "--data.num_envs=3")
+    files = ("--config=configs/base.yaml", "--config=mine.yaml", "--allow=my_bot")
+    run = train(folder, *files, *sizes, "--data.num_workers=2", **environment)
     assert (run.code, run.err) == (0, "")
     assert "[OK] RLGymVectorEnv with 3 environments created (6 agents)" in run.out
     assert run.load()["metadata"]["timesteps"] == 96
