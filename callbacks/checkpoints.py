@@ -1,5 +1,6 @@
 """Save the run by timesteps: a numbered file at every interval, ``last`` always fresh, old files pruned."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -137,13 +138,14 @@ class TimestepCheckpoint(Checkpoint):
         except OSError as error:
             failure = error
             trainer.strategy.barrier()  # after writing, where the other processes are by now
-        try:
-            if failure is None and numbered and trainer.is_global_zero:
+        if failure is None and numbered and trainer.is_global_zero:
+            try:
                 twin(target, self.folder / LAST)
+            except OSError as error:
+                failure = error
+            else:
                 trainer.lightning_module.print(f"[OK] Checkpoint saved at {timesteps} timesteps")
                 self._prune(timesteps)
-        except OSError as error:
-            failure = error
         return trainer.strategy.broadcast(failure)
 
     def _prune(self, now: int) -> None:
@@ -156,7 +158,8 @@ class TimestepCheckpoint(Checkpoint):
         kept = {*list(files.values())[-self.keep :], *milestones.values()}
         for file in files.values():
             if file not in kept and file.resolve() != self._resumed_from:
-                file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # Windows keeps what another program reads: it goes the next time
+                    file.unlink(missing_ok=True)
 
 
 def twin(source: Path, target: Path) -> None:

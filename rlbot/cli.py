@@ -32,8 +32,9 @@ from callbacks import (
     TimestepProgressBar,
 )
 from rlbot.arguments import arrange, explain, flat
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.events import Events
+from rlbot.files import write_whole
 from rlbot.patience import be_patient_with
 from rlbot.ppo import together
 from rlbot.ppo.acting import cpu_has_bfloat16
@@ -93,7 +94,11 @@ class SaveConfig(SaveConfigCallback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if trainer.is_global_zero and not self.already_saved:
             text = self.parser.dump(self.config, skip_unset=False)
-            Path(self.config["logdir"], self.config_filename).write_text(text, encoding="utf-8")
+            file = Path(self.config["logdir"], self.config_filename)
+            try:
+                write_whole(file, text.encode())
+            except OSError as error:
+                raise TryAgainError(f"{file}: cannot be written ({error.strerror})") from error
             self.already_saved = True
 
 

@@ -4,6 +4,8 @@ Exit codes: 0 done; 1 crash; 2 bad input, configuration or checkpoint; 75 worth 
 stopped by a signal.
 """
 
+import contextlib
+import functools
 import importlib
 import os
 import signal
@@ -57,10 +59,25 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 
 def _never_fail(stream: TextIO) -> None:
-    """ASCII on every console, so that no name ends a run; whole lines at once, also into a file."""
+    """ASCII on every console, so that no name ends a run; whole lines at once, also into a file.
+
+    What cannot be written, to a file on a full disk or a console that is gone, is lost and ends no run either.
+    """
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="ascii", errors="backslashreplace", line_buffering=True)
+    for name in ("write", "flush"):
+        setattr(stream, name, _whatever_happens(getattr(stream, name)))
+
+
+def _whatever_happens(call: Callable[..., int | None]) -> Callable[..., int]:
+    @functools.wraps(call)
+    def wrapped(*given: str) -> int:
+        with contextlib.suppress(OSError):
+            return call(*given) or 0
+        return 0
+
+    return wrapped
 
 
 def _explain(error: Exception) -> int:

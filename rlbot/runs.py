@@ -1,6 +1,7 @@
 """A run's folder: who holds it, what it keeps, and which of its checkpoints can be trusted."""
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -9,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.ppo.checkpoint import load
 
 LAST = "last.ckpt"
@@ -76,6 +77,11 @@ def why_invalid(path: Path) -> str | None:
     return None
 
 
+def _unwritable(path: Path, error: OSError) -> Exception:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return (TryAgainError if full else InputError)(f"logdir={path}: cannot be written ({error.strerror})")
+
+
 class RunFolder:
     """The folder of one run, held by one process at a time.
 
@@ -104,12 +110,12 @@ class RunFolder:
                 f"logdir={path}: the run of process {self._who()} uses this folder; choose another --logdir"
             ) from None
         except OSError as error:
-            raise InputError(f"logdir={path}: cannot be written ({error.strerror})") from error
+            raise _unwritable(path, error) from error
         try:
             if not resume:
                 self._move_aside()
             (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-            for leftover in (path / CHECKPOINTS).glob("*.tmp"):
+            for leftover in (*path.glob("*.tmp"), *path.glob("*/*.tmp")):
                 leftover.unlink()
             probe = path / ".writable"
             probe.write_bytes(b"")
@@ -119,7 +125,7 @@ class RunFolder:
             raise
         except OSError as error:
             self.release()
-            raise InputError(f"logdir={path}: cannot be written ({error.strerror})") from error
+            raise _unwritable(path, error) from error
 
     def _who(self) -> str:
         with contextlib.suppress(OSError):

@@ -133,6 +133,34 @@ def test_lines_reach_a_file_at_once():
     assert (done.returncode, done.stdout) == (9, b"[OK] Training speed\n")
 
 
+@pytest.mark.parametrize(("ends", "code"), [("0", 0), ("fail()", 75)])
+def test_log_that_cannot_be_written_ends_no_run(ends, code, tmp_path):
+    """As on a full disk, or a pipe whose reader is gone."""
+    code_of_it = f"""
+        import sys, types
+        from pathlib import Path
+        from rlbot.errors import TryAgainError
+        from rlbot.launch import run
+        def fail():
+            raise TryAgainError("make room")
+        def command(_):
+            print("[OK] Training speed")
+            print("[ERROR] Checkpoint not written", file=sys.stderr, flush=True)
+            Path(r"{tmp_path}", "went_on").touch()
+            return {ends}
+        sys.modules["mine"] = types.SimpleNamespace(command=command)
+        run("mine:command", [])
+    """
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-c", textwrap.dedent(code_of_it)]
+        done = subprocess.run(command, stdout=writer, stderr=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, os.listdir(tmp_path)) == (code, ["went_on"])
+
+
 @pytest.mark.parametrize("words", [[], ["nonsense"]])
 def test_rlbot_without_a_verb_lists_the_verbs(words):
     done = subprocess.run([sys.executable, "-m", "rlbot", *words], capture_output=True, text=True)

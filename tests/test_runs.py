@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from rlbot.errors import InputError
+from rlbot.errors import InputError, TryAgainError
 from rlbot.ppo.checkpoint import AtomicCheckpointIO, load
 from rlbot.runs import RunFolder, newest_valid, numbered_checkpoints, numbered_name, why_invalid
 
@@ -149,8 +149,19 @@ def test_a_folder_that_holds_no_run_is_left_alone(tmp_path):
 def test_resumed_folder_keeps_its_files_and_loses_leftovers(tmp_path):
     for name in ("last.ckpt", "last.123.tmp", "timesteps_000000000064.tmp"):
         write(tmp_path / "run" / "checkpoints" / name)
+    for name in ("ratings.jsonl.123.tmp", "pool/timesteps_000000000064.ckpt.123.tmp"):
+        write(tmp_path / "run" / name)
     RunFolder(tmp_path / "run", resume=True).release()
-    assert os.listdir(tmp_path / "run" / "checkpoints") == ["last.ckpt"]
+    assert [file.name for file in (tmp_path / "run").rglob("*.*")] == ["last.ckpt"]
+
+
+def test_disk_that_is_full_at_the_start_is_worth_another_try(tmp_path, monkeypatch):
+    def full(self, *given, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(TryAgainError, match=r"cannot be written \(No space left on device\)"):
+        RunFolder(tmp_path / "run", resume=False)
 
 
 @pytest.mark.parametrize("name", ["file", "file/run", "file/deep/run"])
@@ -217,7 +228,7 @@ class KilledInSave:
     """Makes the process die in its ``count``-th save of a checkpoint, when ``share`` of the file is on the disk."""
 
     def __init__(self, count: int, share: float) -> None:
-        self.count, self.share = count, share
+        self.count, self.share = count + 1, share  # before them config.yaml is written in the same way
 
     def __call__(self) -> None:
         os.fsync = self.fsync

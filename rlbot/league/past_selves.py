@@ -1,5 +1,7 @@
 """Past selves of a run and guests: files of weights, what the learner has done against each, and who plays next."""
 
+import contextlib
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +98,7 @@ class PastSelves:
         self.folder = folder.absolute()
         beside = [] if checkpoint is None else [checkpoint.resolve().parent.parent / folder.name]
         for place in (*beside, self.folder):
-            moved = {file.parent for file in self.files.values() if (place / file.name).is_file()}
+            moved = {file.parent for file in self.files.values() if os.path.isfile(place / file.name)}
             self.files = {name: _moved(file, moved, place) for name, file in self.files.items()}
             self._retired = [_moved(file, moved, place) for file in self._retired]
 
@@ -126,7 +128,8 @@ class PastSelves:
         self.files[file.stem] = file
         for old in self._retired:
             if old.parent == file.parent and old not in self.files.values():
-                old.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # Windows keeps what another program reads
+                    old.unlink(missing_ok=True)
         known = self.by_timesteps()
         self._retired = [self.files.pop(known[one].stem) for one in thinned(list(known), self.settings.size)]
 

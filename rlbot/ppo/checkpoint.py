@@ -1,6 +1,7 @@
 """Checkpoint files: written so that a name always means a whole file, read so that nothing in them can run code."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,8 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, cut, changed, or not from this trainer.
     """
-    if not path.is_file():
-        what = "it is a folder: give a file in its checkpoints" if path.is_dir() else "there is no such file"
+    if not os.path.isfile(path):  # Path.is_file raises where a network folder is gone
+        what = "it is a folder: give a file in its checkpoints" if os.path.isdir(path) else "there is no such file"
         raise InputError(f"ckpt_path={path}: {what}")
     try:
         with zipfile.ZipFile(path) as archive:

@@ -42,8 +42,8 @@ class Iteration(NamedTuple):
             episode_returns=[value for part in parts for value in part.episode_returns],
             episode_steps=[value for part in parts for value in part.episode_steps],
             statistics={
-                tag: tuple(map(sum, zip(*(part.statistics[tag] for part in parts), strict=True)))  # type: ignore[misc]
-                for tag in parts[0].statistics
+                tag: tuple(map(sum, zip(*(part.statistics.get(tag, (0.0, 0.0)) for part in parts), strict=True)))  # type: ignore[misc]
+                for tag in dict.fromkeys(tag for part in parts for tag in part.statistics)
             },
         )
 

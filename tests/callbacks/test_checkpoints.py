@@ -114,6 +114,20 @@ def test_newest_milestones_and_the_resumed_file_are_kept(fit, tmp_path):
     assert run.numbered == [256, 512, 640, 768, 1024, 1088]
 
 
+def test_old_file_that_cannot_be_deleted_is_no_failed_save(fit, tmp_path, monkeypatch):
+    unlink = Path.unlink
+
+    def busy(self, missing_ok=False):
+        if self.name == "timesteps_000000000064.ckpt":
+            raise PermissionError(13, "another program uses it")
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", busy)
+    run = fit(tmp_path, "--checkpoint.keep=2", "--timesteps=384")
+    assert (run.code, run.numbered) == (0, [64, 320, 384])
+    assert "not written" not in run.out
+
+
 def test_new_file_survives_newer_ones_of_an_abandoned_future(fit, tmp_path):
     rules = ("--checkpoint.keep=2", "--checkpoint.milestone_interval=128")
     first = fit(tmp_path, *rules, "--timesteps=320")

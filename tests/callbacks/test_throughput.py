@@ -82,6 +82,20 @@ def test_each_iteration_has_its_own_time_and_learning_what_others_leave_of_it(fi
         assert collect + learn == pytest.approx(0.6)
 
 
+def test_gpu_that_cannot_be_asked_is_left_out(monkeypatch):
+    class NVMLError(Exception):
+        pass
+
+    def refuses(device):
+        raise NVMLError("Not Supported")
+
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda device: 3 * 2**20)
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda device: 4 * 2**20)
+    monkeypatch.setattr("torch.cuda.utilization", refuses)
+    found = Throughput._gpu(torch.device("cuda"))
+    assert found == {"speed/gpu_memory_allocated_mb": 3, "speed/gpu_memory_reserved_mb": 4}
+
+
 def test_there_is_no_gpu_in_what_a_cpu_logs(run):
     assert Throughput._gpu(torch.device("cpu")) == {}
     assert not [tag for tag in run.scalars() if "gpu" in tag]

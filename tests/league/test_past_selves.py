@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from pathlib import PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -46,6 +46,16 @@ def test_file_that_is_dropped_is_deleted_only_with_the_next_one(selves):
     assert old.is_file()
     selves.add(PPO(hidden_sizes=(8,)), 500)
     assert not old.is_file()
+
+
+def test_file_that_cannot_be_deleted_does_not_keep_others(selves, monkeypatch):
+    def busy(self, missing_ok=False):
+        raise PermissionError(13, "another program uses it")
+
+    selves.add(PPO(hidden_sizes=(8,)), 400)
+    monkeypatch.setattr(Path, "unlink", busy)
+    selves.add(PPO(hidden_sizes=(8,)), 500)
+    assert len(selves.files) == 3
 
 
 def test_policy_that_is_not_finite_is_not_kept(selves):
