@@ -72,4 +72,4 @@ class Clock(Ending):
 
 def default_endings() -> list[Ending]:
     """The endings that ``configs/base.yaml`` starts from."""
-    return [Scored(), Clock()]
+    return [Scored()]

@@ -56,7 +56,7 @@ class RocketSimEnv(gym.Env[FloatArray, Floats]):
         opponent: random, idle, chaser, goalie, a checkpoint file, or any ``Opponent``.
         observation: what cars see; None for the 180 numbers of ``DefaultObservation``.
         rewards: terms to sum; None for the default ones.
-        endings: reasons to end an episode; None for goal, no touch and clock.
+        endings: reasons to end an episode; None for a goal alone.
         starts: opening positions; None for kickoffs.
         tick_skip: physics ticks (1/120 s) a step.
         render_mode: must be None.
@@ -132,7 +132,7 @@ class RocketSimVectorEnv(VectorEnv[FloatArray, Floats, Any]):
         opponent: random, idle, chaser, goalie, a checkpoint file, any ``Opponent``, or None for self-play.
         observation: what cars see; None for the 180 numbers of ``DefaultObservation``.
         rewards: terms to sum; None for the default ones.
-        endings: reasons to end an episode; None for goal, no touch and clock.
+        endings: reasons to end an episode; None for a goal alone.
         starts: opening positions; None for kickoffs.
         tick_skip: physics ticks (1/120 s) a step.
         whole_team: against an opponent all blue cars are yours, not only the first.

@@ -52,7 +52,7 @@ class RolloutDataModule(L.LightningDataModule):
         tick_skip: physics ticks (1/120 s) a decision.
         observation: what cars see; null for the 180 numbers.
         rewards: terms of the reward, summed by weight; null for the default ones.
-        endings: reasons to end an episode; null for goal and clock.
+        endings: reasons to end an episode; null for a goal alone.
         starts: opening positions, drawn by weight; null for kickoffs.
         num_workers: processes that collect, each with its share of the arenas; 0 collects in this process, null takes
             one a core, each with at least 32 arenas. The same number gives the same run, bit by bit.
