@@ -110,7 +110,7 @@ class RolloutDataModule(L.LightningDataModule):
         if overlap and exact_resume:
             wrong.append("overlap=true (a run with exact_resume=true cannot save a rollout under way)")
         if exact_resume and callable(env):
-            wrong.append("exact_resume=true (not with arenas that data.env makes: they cannot be set to a seed)")
+            wrong.append("exact_resume=true (not with arenas that data.env makes: a seed does not decide all of them)")
         if wrong:
             raise ValueError(f"data: {'; '.join(wrong)}")
         self.num_workers, self.act_on, self.overlap = num_workers, act_on, overlap

@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Discrete
 
 from rlbot.__main__ import ROOT
 from rlbot.errors import InputError
+from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.rlgym import RLGymArenas, RLGymVectorEnv
 from rlbot.sim.meshes import REQUIREMENT
 
@@ -37,6 +38,7 @@ def build():  # of two cars: with more RocketSim visits them in an order that is
 """
 BY_HAND = """
 import my_bot, numpy as np, random
+from rlbot.ppo.data import RolloutDataModule
 from rlbot.ppo.rlgym import RLGymVectorEnv
 
 actions = np.random.default_rng(1).integers(0, 90, (40, 4))
@@ -106,6 +108,11 @@ class Arena:
 
     def close(self):
         self.closed = True
+
+
+class Faulty(Arena):
+    def reset(self):
+        raise TypeError("a typo")
 
 
 @pytest.fixture
@@ -215,6 +222,14 @@ def test_what_cannot_be_used_is_refused_in_one_line(made):
     made[-1].size, made[-1].num_agents = 4, 3
     with pytest.raises(InputError, match="of 2 agents was reset with 3"):
         envs.reset()
+
+
+def test_arenas_that_are_made_cannot_be_resumed_bit_by_bit_and_their_errors_stay_errors():
+    with pytest.raises(ValueError, match="exact_resume=true"):
+        RolloutDataModule(env=RLGymArenas(Arena), exact_resume=True)
+    with pytest.raises(RuntimeError, match=r"data\.env failed: a typo"):
+        RolloutDataModule(env=RLGymArenas(Faulty))
+    assert RolloutDataModule(env=RLGymArenas(Arena), num_envs=3, num_workers=0).num_arenas == 3
 
 
 @pytest.fixture(scope="module")
